@@ -1,0 +1,442 @@
+"""
+From a file to windows of speech.
+
+A path becomes a stream of blocks (decoded, mixed to mono, resampled), the blocks become stretches of speech,
+the stretches become windows of one fixed length. Every step is a generator, so memory does not grow with the
+length of the file.
+
+Conventions: ``signal`` is float32, mono, shape (n_samples,), full scale at +-1; ``sample_rate`` is in Hz.
+Positions in the source are seconds from its first sample.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from deepfake_audio.errors import AudioError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+FloatArray = npt.NDArray[np.float32]
+
+STDIN = "-"
+MIN_SAMPLE_RATE = 4_000
+MAX_SAMPLE_RATE = 384_000
+MAX_CHANNELS = 32
+
+# Decoded values per block, over all channels: 1 MiB of float32 whatever the channel count.
+_BLOCK_VALUES = 1 << 18
+# A file may be this much shorter than its header says: encoders round to their own frame length.
+_TRUNCATION_TOLERANCE_SECONDS = 0.15
+
+
+@dataclass
+class Recording:
+    """
+    An opened recording: its facts, and its signal as a stream.
+
+    ``frames_read`` and ``sha256`` are complete once ``blocks`` has been read to its end.
+    """
+
+    name: str
+    sample_rate: int
+    channels: int
+    sha256: str
+    frames_read: int = 0
+    _decoded: Iterator[FloatArray] = field(repr=False, default_factory=lambda: iter(()))
+
+    @property
+    def duration_seconds(self) -> float:
+        """The length of what has been decoded so far."""
+        return self.frames_read / self.sample_rate
+
+    def blocks(self, sample_rate: int) -> Iterator[FloatArray]:
+        """
+        Yield the recording as mono blocks at ``sample_rate``.
+
+        Raises:
+            AudioError: If the decoder fails, samples are not finite, or there are none.
+        """
+        return resample(self._mono(), self.sample_rate, sample_rate)
+
+    def _mono(self) -> Iterator[FloatArray]:
+        for block in self._decoded:
+            self.frames_read += len(block)
+            mono = block.mean(axis=1, dtype=np.float32) if block.shape[1] > 1 else block[:, 0]
+            if not np.isfinite(mono).all():
+                raise AudioError("not_finite", f"{self.name}: holds NaN or infinite samples; export it again")
+            yield mono
+        if self.frames_read == 0:
+            raise AudioError("no_samples", f"{self.name}: a valid audio file without a single sample")
+
+
+@contextlib.contextmanager
+def open_recording(path: str | os.PathLike[str]) -> Iterator[Recording]:
+    """
+    Open a recording for reading once, as a stream.
+
+    Args:
+        path: A file, a named pipe, or ``-`` for standard input.
+
+    Raises:
+        AudioError: If it is missing, empty, no audio, damaged, or outside the limits of this module.
+    """
+    name = display_name(path)
+    with _open_file(path, name) as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            raise AudioError("empty", f"{name}: the file is empty (0 bytes)")
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        magic = file.read(16)
+        file.seek(0)
+        try:
+            source = soundfile.SoundFile(file.fileno(), closefd=False)
+        except soundfile.LibsndfileError as error:
+            with _open_media(file, name, magic, str(error.error_string)) as (decoded, sample_rate, channels):
+                yield _recording(name, sample_rate, channels, sha256, decoded)
+            return
+        with source:
+            yield _recording(
+                name, source.samplerate, source.channels, sha256, _read_soundfile(source, name)
+            )
+
+
+def display_name(path: str | os.PathLike[str]) -> str:
+    """Return a path as it can be printed anywhere: undecodable bytes and line breaks escaped."""
+    text = "<stdin>" if os.fspath(path) == STDIN else os.fspath(path)
+    printable = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in printable)
+
+
+def _recording(
+    name: str, sample_rate: int, channels: int, sha256: str, decoded: Iterator[FloatArray]
+) -> Recording:
+    if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+        raise AudioError(
+            "bad_sample_rate", f"{name}: has a sample rate of {sample_rate} Hz; 4 to 384 kHz can be scored"
+        )
+    if channels > MAX_CHANNELS:
+        raise AudioError("too_many_channels", f"{name}: has {channels} channels; at most {MAX_CHANNELS} are read")
+    return Recording(name, sample_rate, channels, sha256, _decoded=decoded)
+
+
+@contextlib.contextmanager
+def _open_file(path: str | os.PathLike[str], name: str) -> Iterator[BinaryIO]:
+    """Open for random access; what cannot seek (standard input, a pipe) is first copied to a temporary file."""
+    if os.fspath(path) == STDIN:
+        with _spooled(sys.stdin.buffer) as file:
+            yield file
+        return
+    try:
+        mode = Path(path).stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            what = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+            raise AudioError("not_a_file", f"{name}: is {what}")
+        # Without a buffer, so that the position of the descriptor, which libsndfile reads from, is the position here.
+        opened = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed by the `with` below
+    except (FileNotFoundError, NotADirectoryError):
+        raise AudioError("missing", f"{name}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise AudioError("unreadable", f"{name}: cannot be opened ({why})") from error
+    with opened:
+        if stat.S_ISREG(mode):
+            yield opened
+        else:
+            with _spooled(opened) as file:
+                yield file
+
+
+@contextlib.contextmanager
+def _spooled(stream: BinaryIO) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile(buffering=0, prefix="deepfake-audio-") as file:
+        while chunk := stream.read(1 << 20):
+            file.write(chunk)
+        file.flush()
+        file.seek(0)
+        yield file
+
+
+def _read_soundfile(source: soundfile.SoundFile, name: str) -> Iterator[FloatArray]:
+    _refuse_lying_header(source, name)
+    frames_per_block = max(1, _BLOCK_VALUES // source.channels)
+    read = 0
+    while True:
+        try:
+            block: FloatArray = source.read(frames_per_block, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            reason = "truncated" if "lost sync" in str(error) else "damaged"
+            raise AudioError(
+                reason, f"{name}: the {source.format} data is damaged or cut off ({error.error_string.strip()})"
+            ) from error
+        if len(block) == 0:
+            break
+        read += len(block)
+        yield block
+    missing = (source.frames - read) / source.samplerate
+    if missing > _TRUNCATION_TOLERANCE_SECONDS:
+        promised = source.frames / source.samplerate
+        raise _truncated(name, f"promises {promised:.1f} s", f"{read / source.samplerate:.1f} s")
+
+
+def _truncated(name: str, promise: str, found: str) -> AudioError:
+    return AudioError("truncated", f"{name}: is cut off: its header {promise}, the file holds {found}; copy it again")
+
+
+def _refuse_lying_header(source: soundfile.SoundFile, name: str) -> None:
+    """
+    Raise if a chunk claims more bytes than the file has.
+
+    libsndfile mends such headers silently, but notes each in its log as ``data : 128000 (should be 63978)``.
+    Streaming writers, which cannot know the length beforehand, put 0 or the largest number: those are taken as they are.
+    """
+    for line in source.extra_info.splitlines():
+        claim, found_it, actual = line.partition("(should be ")
+        kind, _, claimed_text = claim.rpartition(":")
+        if not found_it or kind.split(":")[0].strip().lower() not in {"data", "ssnd", "data size"}:
+            continue
+        claimed, held = _number(claimed_text), _number(actual.rstrip(") "))
+        frame_bytes = max(1, held // max(1, source.frames))
+        tolerance = _TRUNCATION_TOLERANCE_SECONDS * source.samplerate * frame_bytes
+        if claimed < _UNKNOWN_LENGTH and claimed - held > tolerance:
+            raise _truncated(name, f"promises {claimed:,} bytes of audio", f"{held:,}")
+
+
+# 0xFFFFFFFF less the headers that some writers subtract from it, and 2^31 - 1 likewise.
+_UNKNOWN_LENGTH = 0x7FFFF000
+
+
+def _number(text: str) -> int:
+    digits = text.strip().split(" ")[0]
+    return int(digits, 0) if digits.isdigit() or digits.startswith("0x") else 0
+
+
+# The first bytes of containers that libsndfile does not read and FFmpeg does.
+_MEDIA_MAGIC: tuple[tuple[int, bytes], ...] = (
+    (4, b"ftyp"),  # mp4, m4a, mov, 3gp
+    (0, b"\x1aE\xdf\xa3"),  # webm, mkv
+    (0, b"\xff\xf1"),  # AAC in ADTS
+    (0, b"\xff\xf9"),
+    (0, b"#!AMR"),
+    (0, b"0&\xb2u\x8ef\xcf\x11"),  # asf, wma, wmv
+    (0, b"FLV\x01"),
+    (8, b"AVI "),
+    (0, b"OggS"),  # speex and other codecs in ogg
+    (0, b"\x00\x00\x01\xba"),  # MPEG program stream
+    (0, b"G@"),  # MPEG transport stream
+)
+
+
+@contextlib.contextmanager
+def _open_media(
+    file: BinaryIO, name: str, magic: bytes, libsndfile_says: str
+) -> Iterator[tuple[Iterator[FloatArray], int, int]]:
+    if not any(magic[at : at + len(mark)] == mark for at, mark in _MEDIA_MAGIC):
+        known = "wav, flac, ogg, opus, mp3, aiff and, with the extra `media`, m4a, webm, mp4"
+        raise AudioError("not_audio", f"{name}: is not audio that can be read ({libsndfile_says.strip()}); {known} are")
+    try:
+        import av
+    except ImportError:
+        raise AudioError(
+            "needs_media_extra",
+            f"{name}: this format needs the extra `media`: pip install 'deepfake-audio[media]'",
+        ) from None
+    file.seek(0)
+    try:
+        with av.open(file, mode="r", metadata_errors="ignore") as container:
+            if not container.streams.audio:
+                raise AudioError("not_audio", f"{name}: has no audio track")
+            stream = container.streams.audio[0]
+            yield _read_media(container, stream, name), stream.rate, stream.channels
+    except av.FFmpegError as error:
+        raise AudioError("damaged", f"{name}: cannot be decoded ({error.strerror})") from error
+
+
+def _read_media(container: Any, stream: Any, name: str) -> Iterator[FloatArray]:
+    import av
+
+    to_float = av.AudioResampler(format="flt")
+    try:
+        for frame in container.decode(stream):
+            for converted in to_float.resample(frame):
+                yield converted.to_ndarray().reshape(-1, stream.channels)
+        for converted in to_float.resample(None):
+            yield converted.to_ndarray().reshape(-1, stream.channels)
+    except av.FFmpegError as error:
+        raise AudioError("damaged", f"{name}: is damaged or cut off ({error.strerror})") from error
+
+
+def resample(blocks: Iterable[FloatArray], rate_in: int, rate_out: int) -> Iterator[FloatArray]:
+    """
+    Resample a stream of mono blocks; the same as resampling the whole at once.
+
+    soxr in its high quality; nothing is done where the two rates are equal.
+    """
+    if rate_in == rate_out:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        out: FloatArray = stream.resample_chunk(np.ascontiguousarray(block))
+        if len(out):
+            yield out
+    tail: FloatArray = stream.resample_chunk(np.empty(0, dtype=np.float32), last=True)
+    if len(tail):
+        yield tail
+
+
+# --- what is speech --------------------------------------------------------------------------------------------
+
+_FRAME_SECONDS = 0.02
+_CHUNK_SECONDS = 30.0
+# Below this a frame is silence however quiet the rest is; the rounding noise of 16 bits lies at -101 dB.
+_FLOOR_DB = -85.0
+# A frame counts as speech down to this far below the loudest tenth of a second so far.
+_RANGE_DB = 35.0
+# Kept before and after each active stretch, for soft consonants and breath.
+_HANGOVER_SECONDS = 0.1
+# Levels of speech move by 15 dB and more within a few syllables; those of a hum, a tone or hiss stay within this.
+_STEADY_DB = 3.0
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A piece of the signal that may be speech; ``start`` is its first sample's place in the whole."""
+
+    start: int
+    signal: FloatArray
+
+
+def speech_stretches(blocks: Iterable[FloatArray], sample_rate: int) -> Iterator[Stretch]:
+    """
+    Yield the parts of a signal that are not silence, in order and without overlap.
+
+    A view on energy alone: it leaves out pauses and steady noise, it does not know speech from music. The level is
+    judged relative to the loudest part so far and without its mean, so gain and DC offset change nothing.
+    The result does not depend on how the signal is cut into blocks.
+    """
+    frame = round(_FRAME_SECONDS * sample_rate)
+    chunk_length = round(_CHUNK_SECONDS / _FRAME_SECONDS) * frame
+    loudest_db = -np.inf
+    start = 0
+    for chunk in _rechunk(blocks, chunk_length):
+        level_db = _frame_levels_db(chunk, frame)
+        loudest_db = max(loudest_db, float(level_db.max()))
+        for first, last in _active_frames(level_db, loudest_db):
+            yield Stretch(start + first * frame, chunk[first * frame : last * frame])
+        start += len(chunk)
+
+
+def _rechunk(blocks: Iterable[FloatArray], length: int) -> Iterator[FloatArray]:
+    held: list[FloatArray] = []
+    n_held = 0
+    for block in blocks:
+        held.append(block)
+        n_held += len(block)
+        if n_held < length:
+            continue
+        joined = np.concatenate(held)
+        while len(joined) >= length:
+            yield joined[:length]
+            joined = joined[length:]
+        held, n_held = [joined], len(joined)
+    if n_held:
+        yield np.concatenate(held)
+
+
+def _frame_levels_db(signal: FloatArray, frame: int) -> npt.NDArray[np.float64]:
+    """Return each frame's level about its own mean, in dB of full scale, averaged over a tenth of a second."""
+    n_frames = -(-len(signal) // frame)
+    padded = np.pad(signal, (0, n_frames * frame - len(signal)), mode="edge").reshape(n_frames, frame)
+    power = padded.var(axis=1, dtype=np.float64)
+    return 10.0 * np.log10(_moving_mean(power, 5) + 1e-12)
+
+
+def _moving_mean(values: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
+    half = width // 2
+    padded = np.pad(values, half, mode="edge")
+    return np.convolve(padded, np.full(width, 1.0 / width), mode="valid")
+
+
+def _active_frames(level_db: npt.NDArray[np.float64], loudest_db: float) -> Iterator[tuple[int, int]]:
+    audible = level_db[level_db > _FLOOR_DB]
+    if len(audible) == 0 or np.ptp(np.percentile(audible, (5, 95))) < _STEADY_DB:
+        return
+    active = level_db > max(loudest_db - _RANGE_DB, _FLOOR_DB)
+    reach = round(_HANGOVER_SECONDS / _FRAME_SECONDS)
+    widened = np.convolve(active, np.ones(2 * reach + 1), mode="same") > 0
+    edges = np.flatnonzero(np.diff(widened.astype(np.int8), prepend=0, append=0))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+
+
+# --- windows ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Window:
+    """
+    One window of speech, as long as the model wants it.
+
+    Pauses were left out before cutting, so the window may span more of the source than it is long.
+
+    Attributes:
+        start: Where it begins in the source, in seconds.
+        end: Where it ends in the source, in seconds.
+        speech_seconds: The speech in it that no earlier window held.
+        signal: Shape (window_samples,). Speech shorter than a window is repeated until the window is full.
+    """
+
+    start: float
+    end: float
+    speech_seconds: float
+    signal: FloatArray
+
+
+def cut_windows(
+    stretches: Iterable[Stretch], sample_rate: int, window_samples: int, hop_samples: int
+) -> Iterator[Window]:
+    """
+    Cut speech into windows of one length that cover it to the last sample.
+
+    The last window ends where the speech ends and may overlap the one before by more than usual.
+    """
+    signal = np.empty(0, dtype=np.float32)
+    places = np.empty(0, dtype=np.int64)  # where each sample of `signal` stood in the source
+    n_covered = 0  # samples at the front of `signal` that a window has held
+
+    def window(first: int) -> Window:
+        held = slice(first, first + window_samples)
+        fresh = min(first + window_samples, len(signal)) - max(n_covered, first)
+        return Window(
+            start=float(places[held][0]) / sample_rate,
+            end=float(places[held][-1] + 1) / sample_rate,
+            speech_seconds=fresh / sample_rate,
+            signal=np.resize(signal[held], window_samples),
+        )
+
+    for stretch in stretches:
+        signal = np.concatenate([signal, stretch.signal])
+        places = np.concatenate([places, np.arange(stretch.start, stretch.start + len(stretch.signal))])
+        first = hop_samples if n_covered else 0
+        while first + window_samples <= len(signal):
+            yield window(first)
+            n_covered = first + window_samples
+            first += hop_samples
+        done = max(0, n_covered - window_samples)  # the last window stays, as the left side of the final one
+        signal, places, n_covered = signal[done:], places[done:], n_covered - done
+    if len(signal) > n_covered:
+        yield window(max(0, len(signal) - window_samples))

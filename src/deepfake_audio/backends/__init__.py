@@ -1,0 +1,101 @@
+"""
+The backends: ways to learn the difference between genuine and spoofed features.
+
+A backend is a module with
+
+- ``DEFAULT_SPEC``     the ``FeatureSpec`` that it learns from unless told otherwise
+- ``WINDOW_SECONDS``   the length of the windows it scores
+- ``COPIES``           how many augmented versions of each training window it wants
+- ``EXTRA``            the extra that training with it needs, or None
+- ``train(...)``       which learns and returns a ``Trained``
+
+Training may use any library; what it returns is ONNX, and the native function that the ONNX must equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from deepfake_audio.features import FeatureSpec
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """
+    Features to learn from.
+
+    Attributes:
+        features: Shape (n_copies, n_windows, *feature_shape); the first copy is the signal as it is, the others are
+            augmented.
+        is_bonafide: Shape (n_windows,).
+        weights: How much each window counts, with a mean of 1, shape (n_windows,).
+    """
+
+    features: FloatArray
+    is_bonafide: npt.NDArray[np.bool_]
+    weights: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    Choices of a training run that backends share; each takes what concerns it.
+
+    Attributes:
+        seed: Where all randomness starts.
+        epochs: How often to go through the data, at most.
+        log_dir: Where to write logs for TensorBoard.
+        report: Called with the step, the number of steps and a word on how it goes.
+    """
+
+    seed: int = 0
+    epochs: int = 40
+    log_dir: Path | None = None
+    report: Callable[[int, int, str], None] = field(default=lambda _step, _steps, _note: None)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """
+    What a backend returns.
+
+    Attributes:
+        onnx: A model from ``features`` of shape (n, *feature_shape) to ``score`` of shape (n,), higher = more genuine.
+        score: The native function that ``onnx`` must equal.
+        facts: What happened, for the run record: plain values that JSON can hold.
+    """
+
+    onnx: Any
+    score: Callable[[FloatArray], npt.NDArray[np.float64]]
+    facts: dict[str, Any]
+
+
+class Backend(Protocol):
+    """What the module of a backend provides."""
+
+    DEFAULT_SPEC: FeatureSpec
+    WINDOW_SECONDS: float
+    COPIES: int
+    EXTRA: str | None
+
+    def train(self, training: Examples, validation: Examples, options: Options) -> Trained:
+        """Learn from ``training``; ``validation`` is disjoint by source and may be used to stop early."""
+
+
+BACKENDS = {"svm": "deepfake_audio.backends.svm", "cnn": "deepfake_audio.backends.cnn"}
+
+
+def load_backend(name: str) -> Backend:
+    """Import the module of a backend."""
+    module: Any = import_module(BACKENDS[name])
+    return module  # type: ignore[no-any-return]

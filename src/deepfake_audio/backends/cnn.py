@@ -1,0 +1,167 @@
+"""A convolutional network on mel spectrograms, in Keras: four blocks, global average pooling, one sigmoid."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepfake_audio.augment import mask_spectrogram
+from deepfake_audio.backends import Trained
+from deepfake_audio.errors import MissingExtraError
+from deepfake_audio.features import IR_VERSION, OPSET, FeatureSpec
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from deepfake_audio.backends import Examples, FloatArray, Options
+
+DEFAULT_SPEC = FeatureSpec("mel", n_bands=80)
+WINDOW_SECONDS = 2.0
+COPIES = 8
+EXTRA = "cnn"
+
+BATCH_SIZE = 32
+LEARNING_RATE = 2e-3
+PATIENCE = 12
+_CHANNELS = (16, 32, 64, 128)
+
+
+def train(training: Examples, validation: Examples, options: Options) -> Trained:
+    """
+    Train with early stopping on the validation windows.
+
+    In each epoch every window is seen once, as one of its copies (each comes up in turn) under a fresh mask. The
+    weights of the epoch with the lowest validation loss are kept.
+
+    Raises:
+        MissingExtraError: If Keras or TensorFlow are not installed.
+    """
+    keras = _keras()
+    keras.utils.set_random_seed(options.seed)
+    n_bands, n_frames = training.features.shape[2:]
+    network = _network(keras, n_bands, n_frames)
+    steps = -(-len(training.is_bonafide) // BATCH_SIZE)
+    classifier = keras.Sequential([network, keras.layers.Activation("sigmoid")])
+    classifier.compile(
+        optimizer=keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(
+                0.0, steps * options.epochs, warmup_target=LEARNING_RATE, warmup_steps=steps, alpha=0.01
+            )
+        ),
+        loss=keras.losses.BinaryCrossentropy(),
+        weighted_metrics=[keras.metrics.BinaryAccuracy(name="accuracy"), keras.metrics.AUC(name="auc")],
+    )
+    history = classifier.fit(
+        _batches(keras, training, options.seed),
+        validation_data=(validation.features[0], validation.is_bonafide, validation.weights),
+        validation_batch_size=256,
+        epochs=options.epochs,
+        callbacks=_callbacks(keras, options),
+        verbose=0,
+    ).history
+
+    def score(features: FloatArray) -> npt.NDArray[np.float64]:
+        return np.asarray(network.predict(features, batch_size=64, verbose=0), dtype=np.float64)[:, 0]
+
+    best = int(np.argmin(history["val_loss"]))
+    facts = {
+        "n_parameters": int(network.count_params()),
+        "epochs": len(history["loss"]),
+        "best_epoch": best + 1,
+        "history": {name: [round(float(value), 5) for value in values] for name, values in history.items()},
+    }
+    return Trained(_to_onnx(network), score, facts)
+
+
+def _keras() -> Any:
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import keras
+    except ImportError:
+        raise MissingExtraError("cnn", "training a CNN") from None
+    return keras
+
+
+def _network(keras: Any, n_bands: int, n_frames: int) -> Any:
+    """Build the network from (n_bands, n_frames) to one logit, positive = bona fide."""
+    layers = keras.layers
+    x = inputs = keras.Input((n_bands, n_frames), name="features")
+    x = layers.Reshape((n_bands, n_frames, 1))(x)
+    x = layers.BatchNormalization()(x)
+    for channels in _CHANNELS:
+        x = layers.Conv2D(channels, 3, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.ReLU()(x)
+        x = layers.MaxPooling2D(2)(x)
+        x = layers.Dropout(0.1)(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dropout(0.3)(x)
+    return keras.Model(inputs, layers.Dense(1, name="logit")(x))
+
+
+def _batches(keras: Any, examples: Examples, seed: int) -> Any:
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        """The training windows in a new order, copy and mask each epoch; the same for the same seed."""
+
+        def __init__(self) -> None:
+            super().__init__(workers=1, max_queue_size=8)
+            self._epoch = 0
+            self._shuffle()
+
+        def _shuffle(self) -> None:
+            rng = np.random.default_rng([seed, self._epoch])
+            n_copies, n_windows = examples.features.shape[:2]
+            self._order = rng.permutation(n_windows)
+            self._copy = (np.arange(n_windows) + self._epoch) % n_copies
+
+        def __len__(self) -> int:
+            return -(-len(self._order) // BATCH_SIZE)
+
+        def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
+            rng = np.random.default_rng([seed, self._epoch, index])
+            rows = np.sort(self._order[index * BATCH_SIZE : (index + 1) * BATCH_SIZE])
+            features = [mask_spectrogram(examples.features[self._copy[row], row], rng) for row in rows]
+            return np.stack(features).astype(np.float32), examples.is_bonafide[rows], examples.weights[rows]
+
+        def on_epoch_end(self) -> None:
+            self._epoch += 1
+            self._shuffle()
+
+    return Batches()
+
+
+def _callbacks(keras: Any, options: Options) -> list[Any]:
+    def note(epoch: int, logs: dict[str, float]) -> None:
+        words = f"loss {logs['loss']:.3f}, validation loss {logs['val_loss']:.3f}, AUC {logs['val_auc']:.3f}"
+        options.report(epoch + 1, options.epochs, words)
+
+    callbacks = [
+        keras.callbacks.EarlyStopping("val_loss", patience=PATIENCE, restore_best_weights=True),
+        keras.callbacks.LambdaCallback(on_epoch_end=note),
+        keras.callbacks.TerminateOnNaN(),
+    ]
+    if options.log_dir is not None:
+        callbacks.append(keras.callbacks.TensorBoard(str(options.log_dir)))
+    return callbacks
+
+
+def _to_onnx(network: Any) -> Any:
+    import onnx
+
+    with tempfile.TemporaryDirectory(prefix="deepfake-audio-") as directory:
+        path = Path(directory) / "network.onnx"
+        network.export(str(path), format="onnx", opset_version=OPSET, verbose=False)
+        model = onnx.load(str(path))
+    graph = model.graph
+    logits = graph.output[0].name
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array([1], dtype=np.int64), "logit_axis"))
+    graph.node.append(onnx.helper.make_node("Squeeze", [logits, "logit_axis"], ["score"]))
+    del graph.output[:]
+    graph.output.append(onnx.helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, ["n"]))
+    model.ir_version = IR_VERSION
+    return model

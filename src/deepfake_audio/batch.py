@@ -1,0 +1,60 @@
+"""Many inputs: from paths on a command line to one result each, in their order."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepfake_audio.audio import STDIN
+from deepfake_audio.datasets import audio_files
+from deepfake_audio.detector import Detection, Detector, Skipped
+from deepfake_audio.parallel import ordered_map
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# So few files are scored before a second process has even started.
+_FILES_PER_PROCESS = 20
+
+
+def find_inputs(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
+    """
+    Yield the files that are meant: each file as it is given, and the audio files below each directory.
+
+    A path that does not exist is yielded too, so that it gets its record.
+    """
+    for path in paths:
+        if os.fspath(path) != STDIN and Path(path).is_dir():
+            yield from map(str, audio_files(Path(path)))
+        else:
+            yield os.fspath(path)
+
+
+def score_all(paths: Iterable[str], detector: Detector, *, jobs: int = 1) -> Iterator[Detection | Skipped]:
+    """
+    Score many recordings; one result for each, in their order, whatever ``jobs`` is.
+
+    Args:
+        paths: Files, or ``-`` for standard input.
+        detector: What to score with; each process gets its own copy.
+        jobs: How many processes; few files are scored in this one.
+    """
+    paths = iter(paths)
+    first = list(itertools.islice(paths, _FILES_PER_PROCESS + 1))
+    everything = itertools.chain(first, paths)
+    if jobs == 1 or len(first) <= _FILES_PER_PROCESS or STDIN in first:
+        return map(detector.score, everything)
+    return ordered_map(_score, everything, jobs=jobs, initializer=_take, initargs=(detector,))
+
+
+_taken: list[Detector] = []  # the one detector of a worker process
+
+
+def _take(detector: Detector) -> None:
+    _taken[:] = [detector]
+
+
+def _score(path: str) -> Detection | Skipped:
+    return _taken[0].score(path)

@@ -1,0 +1,105 @@
+"""
+From a model's raw scores to evidence and probability.
+
+A raw score is any number that is higher for genuine speech. ``Calibration`` maps it to a natural log-likelihood ratio
+
+    llr_genuine = ln p(score | genuine) / p(score | deepfake)
+
+and ``p_deepfake`` is the one place where that, and a stated prior, become a probability. Calibration is per file: what
+is mapped is the mean over a file's windows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepfake_audio.errors import TrainingError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+PRIOR_DEEPFAKE = 0.5
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The affine map ``llr = scale * score + offset``; ``scale`` is positive, so it never turns a ranking around."""
+
+    scale: float
+    offset: float
+
+    def llr(self, score: float) -> float:
+        """Return the log-likelihood ratio of a raw score."""
+        return self.scale * score + self.offset
+
+
+def fit_calibration(
+    scores: npt.NDArray[np.float64], is_genuine: npt.NDArray[np.bool_], weights: npt.NDArray[np.float64]
+) -> Calibration:
+    """
+    Fit the map by logistic regression, both classes weighing the same.
+
+    The targets are Platt's ``(n + 1) / (n + 2)`` instead of 0 and 1, which keeps the scale finite where the classes do
+    not overlap (Platt 1999, "Probabilistic outputs for support vector machines", section 2.2).
+
+    Args:
+        scores: One raw score per file, shape (n,).
+        is_genuine: The truth, shape (n,).
+        weights: How much each file counts within its class, shape (n,).
+
+    Raises:
+        TrainingError: If a class is missing, or if higher scores do not mean genuine.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if is_genuine.all() or not is_genuine.any():
+        raise TrainingError("calibration needs genuine and spoofed recordings among those held out for it")
+    share = np.where(is_genuine, weights / weights[is_genuine].sum(), weights / weights[~is_genuine].sum())
+    n_class = np.where(is_genuine, is_genuine.sum(), (~is_genuine).sum())
+    sure = (n_class + 1.0) / (n_class + 2.0)
+    # A soft target is two samples: one of either class, with the target's two parts as their weights.
+    spread = float(scores.std()) or 1.0
+    features = np.concatenate([scores, scores])[:, np.newaxis] / spread
+    targets = np.concatenate([is_genuine, ~is_genuine])
+    parts = np.concatenate([share * sure, share * (1 - sure)]) * len(scores)
+    model = LogisticRegression(C=1e6).fit(features, targets, sample_weight=parts)
+    scale = float(model.coef_[0, 0]) / spread
+    if scale <= 0:
+        raise TrainingError(
+            "on the recordings held out for calibration the model does no better than chance; "
+            "it needs more, or more varied, training data"
+        )
+    return Calibration(scale, float(model.intercept_[0]))
+
+
+def p_deepfake(llr_genuine: float, prior: float = PRIOR_DEEPFAKE) -> float:
+    """
+    Return the probability of a deepfake, by Bayes' rule.
+
+    Args:
+        llr_genuine: Natural log-likelihood ratio, higher = more genuine.
+        prior: The share of deepfakes that one expects before listening, in (0, 1).
+
+    Examples:
+        >>> p_deepfake(0.0)
+        0.5
+        >>> round(p_deepfake(-2.0), 3)
+        0.881
+    """
+    log_odds = math.log(prior / (1 - prior)) - llr_genuine
+    return 1 / (1 + math.exp(-log_odds)) if log_odds > 0 else 1 - 1 / (1 + math.exp(log_odds))
+
+
+def llr_at(p: float, prior: float = PRIOR_DEEPFAKE) -> float:
+    """
+    Return the log-likelihood ratio at which ``p_deepfake`` is ``p``.
+
+    Examples:
+        >>> llr_at(0.5)
+        0.0
+    """
+    return math.log(prior / (1 - prior)) - math.log(p / (1 - p))

@@ -1,0 +1,489 @@
+"""
+The command line: parse, call, print, exit.
+
+Results go to standard output and nothing else does; messages and progress go to standard error, progress only where
+that is a terminal. All errors of this package end here, as one line and an exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import io
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
+
+import typer
+
+from deepfake_audio import __version__
+from deepfake_audio.errors import DataError, DeepfakeAudioError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from deepfake_audio.detector import Detection, Detector, Skipped
+
+EXIT_FOUND = 1
+EXIT_SKIPPED = 3
+
+EXIT_CODES = """Exit codes: 0 done; 1 a deepfake was found and --fail-on deepfake was given; 2 wrong usage, or nothing
+could be done; 3 some input could not be scored, all others were; 130 interrupted."""
+
+app = typer.Typer(
+    name="deepfake-audio",
+    help="Tell genuine speech from audio deepfakes: offline, with a model that ships inside.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Backend(enum.StrEnum):
+    """What learns."""
+
+    SVM = "svm"
+    CNN = "cnn"
+
+
+class Format(enum.StrEnum):
+    """How results are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+class EvaluationFormat(enum.StrEnum):
+    """How an evaluation is written."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class FailOn(enum.StrEnum):
+    """What makes the exit code 1."""
+
+    DEEPFAKE = "deepfake"
+
+
+_state = {"verbose": False}
+
+
+def _set_verbose(value: bool) -> bool:  # noqa: FBT001 - typer's form
+    _state["verbose"] = value
+    return value
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's form
+    if value:
+        typer.echo(f"deepfake-audio {__version__}")
+        raise typer.Exit
+
+
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=_set_verbose, help="Show the traceback of an error.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary on standard error.")]
+Model = Annotated[
+    str | None, typer.Option(help="A model file, or the name of a shipped one: default, svm, cnn.", metavar="FILE|NAME")
+]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Processes to use.", show_default="the cores this process may use")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Write to this file, whole or not at all, instead of standard output."),
+]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="A directory with bonafide (genuine, real) and spoof (deepfake, fake) sub-directories, a CSV manifest, or "
+        "an unpacked ASVspoof 2019 LA or PA directory."
+    ),
+]
+LayoutName = Annotated[str, typer.Option("--layout", help="auto, folders, csv or asvspoof2019.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        help="For manifests with other headers: OURS=THEIRS, such as label=is_fake. Ours: path, label, partition, "
+        "source, group, system, speaker. Can be given several times.",
+        metavar="OURS=THEIRS",
+    ),
+]
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog=EXIT_CODES)
+def predict(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Audio files, directories (searched recursively), or - for standard input.", metavar="PATH..."),
+    ],
+    *,
+    backend: Annotated[
+        Backend | None, typer.Option(help="Use the shipped model of this backend instead of the default.")
+    ] = None,
+    model: Model = None,
+    format_: Annotated[
+        Format | None,
+        typer.Option("--format", "-f", help="How to write results.", show_default="by the suffix of --output, else table"),
+    ] = None,
+    output: Output = None,
+    segments: Annotated[
+        bool, typer.Option("--segments", help="Also give the score of each window of a recording (an indication).")
+    ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=0.999,
+            help="Call it a deepfake above this probability.",
+            show_default="the model's own",
+            metavar="P",
+        ),
+    ] = None,
+    fail_on: Annotated[
+        FailOn | None, typer.Option(help="Exit with 1 if there is such a verdict; this wins over exit code 3.")
+    ] = None,
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,  # noqa: ARG001 - its callback does the work
+) -> None:
+    """
+    Say whether recordings of speech are genuine or deepfakes.
+
+    The verdict is genuine, deepfake, inconclusive (the evidence is too weak, or there is too little speech) or
+    no_speech. P(deepfake) assumes that deepfakes and genuine recordings are equally likely beforehand.
+
+    Examples:
+
+        deepfake-audio predict voice-note.mp3
+
+        deepfake-audio predict uploads/ --format csv -o results.csv
+
+        deepfake-audio predict call.wav --segments --fail-on deepfake
+    """
+    from deepfake_audio.batch import find_inputs, score_all
+    from deepfake_audio.calibration import llr_at
+    from deepfake_audio.detector import Detector
+    from deepfake_audio.parallel import usable_cores
+
+    if backend and model:
+        raise typer.BadParameter("give --backend or --model, not both")
+    detector = Detector.load(model or backend or "default", threshold=None if threshold is None else llr_at(threshold))
+    inputs = list(find_inputs(paths))
+    if not inputs:
+        raise DataError(f"no audio files below {', '.join(paths)}")
+    tally = _Tally()
+    with _progress("scoring", len(inputs), quiet=quiet) as advance:
+        results = score_all(inputs, detector, jobs=jobs or usable_cores())
+        watched = tally.watch(results, advance)
+        _write_results(watched, format_ or _format_of(output), output, segments=segments)
+    tally.finish(quiet=quiet, fail_on=fail_on)
+
+
+@app.command(epilog=EXIT_CODES)
+def evaluate(
+    data: Data,
+    *,
+    model: Model = None,
+    backend: Annotated[
+        Backend | None, typer.Option(help="Use the shipped model of this backend instead of the default.")
+    ] = None,
+    layout: LayoutName = "auto",
+    partition: Annotated[
+        str | None,
+        typer.Option(help="Which part to evaluate on.", show_default="eval, else dev, else everything"),
+    ] = None,
+    column: Columns = None,
+    format_: Annotated[
+        EvaluationFormat | None,
+        typer.Option("--format", "-f", help="How to write it.", show_default="by the suffix of --output, else table"),
+    ] = None,
+    output: Output = None,
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,  # noqa: ARG001 - its callback does the work
+) -> None:
+    """
+    Measure a model on labelled recordings.
+
+    Decisions are judged at the model's own stored threshold. The equal error rate stands beside them: it assumes that
+    somebody knew the best threshold for these very recordings.
+
+    Examples:
+
+        deepfake-audio evaluate my-recordings/
+
+        deepfake-audio evaluate LA/ --partition eval --model mine.onnx --format json -o result.json
+    """
+    from deepfake_audio import evaluation
+    from deepfake_audio.batch import score_all
+    from deepfake_audio.detector import Detector
+    from deepfake_audio.parallel import usable_cores
+    from deepfake_audio.reports import records, tables
+
+    if backend and model:
+        raise typer.BadParameter("give --backend or --model, not both")
+    detector = Detector.load(model or backend or "default")
+    dataset = _read_dataset(data, layout, partition, ("eval", "dev"), column, quiet=quiet)
+    tally = _Tally()
+    with _progress("scoring", len(dataset.utterances), quiet=quiet) as advance:
+        results = score_all((str(u.path) for u in dataset.utterances), detector, jobs=jobs or usable_cores())
+        outcome = evaluation.evaluate(dataset.utterances, tally.watch(results, advance), detector.threshold)
+    chosen = format_ or (EvaluationFormat.JSON if _suffix(output) == "json" else EvaluationFormat.TABLE)
+    with _open_output(output) as stream:
+        if chosen == EvaluationFormat.JSON:
+            context = {
+                "data": str(data),
+                "layout": dataset.layout,
+                "partition": sorted(dataset.partitions),
+                "model": {"name": detector.model.name, "sha256": detector.model.sha256},
+            }
+            stream.write(json.dumps(records.evaluation_record(outcome, context), indent=2, ensure_ascii=False) + "\n")
+        else:
+            part = f", partition {', '.join(dataset.partitions)}" if dataset.partitions else ""
+            tables.write_evaluation(outcome, stream, f"{detector.model.name} on {data}{part}")
+    tally.finish(quiet=quiet)
+
+
+@app.command(epilog=EXIT_CODES)
+def train(
+    data: Data,
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The model file to write; a run record (.json) goes beside it.")
+    ],
+    backend: Annotated[Backend, typer.Option(help="An SVM on statistics of MFCCs, or a CNN on mel spectrograms.")],
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="Another front end: mfcc, mel, lfcc or linear, with settings such as mfcc,n_bands=40,deltas=1.",
+            show_default="the backend's own",
+            metavar="KIND[,KEY=VALUE...]",
+        ),
+    ] = None,
+    window_seconds: Annotated[
+        float | None, typer.Option(min=0.5, max=30, help="Length of a window.", show_default="the backend's own")
+    ] = None,
+    layout: LayoutName = "auto",
+    partition: Annotated[
+        str | None, typer.Option(help="Which part to learn from.", show_default="train, else everything")
+    ] = None,
+    column: Columns = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same data, same model.")] = 0,
+    augment: Annotated[
+        bool, typer.Option(help="Also learn from noisy, filtered, compressed and reverberant copies.")
+    ] = True,
+    epochs: Annotated[int, typer.Option(min=1, help="How often a CNN goes through the data, at most.")] = 40,
+    name: Annotated[str, typer.Option(help="What the model calls itself.", show_default="backend and features")] = "",
+    log_dir: Annotated[Path | None, typer.Option(help="Write TensorBoard logs of a CNN's training here.")] = None,
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,  # noqa: ARG001 - its callback does the work
+) -> None:
+    """
+    Train a model on labelled recordings.
+
+    Recordings of one group (a column of a manifest, a folder, or a speaker) stay on one side of every split. A tenth of
+    the data says when to stop, and a fifth is kept back to calibrate the probabilities.
+
+    Examples:
+
+        deepfake-audio train my-recordings/ --backend svm -o mine.onnx
+
+        deepfake-audio train manifest.csv --partition train --backend cnn --epochs 60 -o mine.onnx
+    """
+    from deepfake_audio import training
+    from deepfake_audio.backends import load_backend
+    from deepfake_audio.parallel import usable_cores
+    from deepfake_audio.reports import tables
+
+    dataset = _read_dataset(data, layout, partition, ("train",), column, quiet=quiet)
+    spec = load_backend(backend).DEFAULT_SPEC.changed(features) if features else None
+    recipe = training.Recipe(backend, name, spec, window_seconds, seed, augment, epochs)
+    with _stages(quiet=quiet) as progress:
+        run = training.train(
+            dataset, recipe, output, jobs=jobs or usable_cores(), log_dir=log_dir, progress=progress
+        )
+    for bad in run.bad:
+        _say(f"left out: {bad['message']}")
+    tables.write_training(run, sys.stdout)
+
+
+def main() -> NoReturn:
+    """Run the command line and turn errors into one line and an exit code."""
+    _escape_undecodable(sys.stdout, sys.stderr)
+    try:
+        app()
+    except DeepfakeAudioError as error:
+        if _state["verbose"]:
+            traceback.print_exc()
+        _say(str(error))
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+# --- what the commands share -----------------------------------------------------------------------------------
+
+
+def _say(text: str) -> None:
+    typer.echo(f"deepfake-audio: {text}", err=True)
+
+
+def _escape_undecodable(*streams: TextIO) -> None:
+    """Never fail on a character that the terminal's encoding does not have."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+class _Tally:
+    """Counts verdicts as they pass by, and names what could not be scored."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+
+    def watch(
+        self, results: Iterable[Detection | Skipped], advance: Callable[[], None]
+    ) -> Iterator[Detection | Skipped]:
+        """Pass results on, counting."""
+        from deepfake_audio.detector import Skipped
+
+        for result in results:
+            advance()
+            if isinstance(result, Skipped):
+                _say(result.message)
+                self._count("not scored")
+            else:
+                self._count(result.verdict)
+            yield result
+
+    def _count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    def finish(self, *, quiet: bool, fail_on: FailOn | None = None) -> None:
+        """Say the counts where there was more than one recording, and set the exit code."""
+        if not quiet and sum(self.counts.values()) > 1:
+            words = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in sorted(self.counts.items()))
+            _say(f"{sum(self.counts.values()):,} recordings: {words}")
+        if fail_on and self.counts.get(fail_on):
+            raise typer.Exit(EXIT_FOUND)
+        if self.counts.get("not scored"):
+            raise typer.Exit(EXIT_SKIPPED)
+
+
+def _read_dataset(
+    data: Path,
+    layout: str,
+    partition: str | None,
+    preferred: tuple[str, ...],
+    columns: list[str] | None,
+    *,
+    quiet: bool,
+) -> Any:
+    """Read a data set and choose a part: the one asked for, else the first of the preferred ones that it has."""
+    from deepfake_audio.datasets import read_dataset
+
+    pairs = dict(pair.partition("=")[::2] for pair in columns or ())
+    dataset = read_dataset(data, layout, pairs)
+    chosen = partition or next((name for name in preferred if name in dataset.partitions), None)
+    if chosen:
+        dataset = dataset.select(chosen)
+    if not quiet:
+        part = f", partition {chosen}" if chosen else ""
+        _say(f"{data} ({dataset.layout}{part}): {dataset.n_bonafide:,} genuine, {dataset.n_spoof:,} deepfake recordings")
+    return dataset
+
+
+def _suffix(output: Path | None) -> str:
+    return "" if output is None else output.suffix.lower().lstrip(".")
+
+
+def _format_of(output: Path | None) -> Format:
+    suffix = _suffix(output)
+    return Format({"ndjson": "jsonl"}.get(suffix, suffix)) if suffix in {"json", "jsonl", "ndjson", "csv"} else Format.TABLE
+
+
+def _write_results(
+    results: Iterable[Detection | Skipped], format_: Format, output: Path | None, *, segments: bool
+) -> None:
+    if format_ == Format.TABLE:
+        from deepfake_audio.reports.tables import write_table as write
+    else:
+        from deepfake_audio.reports.records import WRITERS
+
+        write = WRITERS[format_]
+    with _open_output(output) as stream:
+        write(results, stream, segments=segments)
+
+
+@contextlib.contextmanager
+def _open_output(output: Path | None) -> Iterator[TextIO]:
+    """Open standard output, or a file that appears once it is complete."""
+    if output is None:
+        yield sys.stdout
+        return
+    from deepfake_audio.files import replacing
+
+    with replacing(output) as raw:
+        stream = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", newline="")
+        yield stream
+        stream.flush()
+        stream.detach()
+
+
+@contextlib.contextmanager
+def _progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show a bar while the block runs; yield what to call for each item."""
+    with _stages(quiet=quiet or total == 1) as stage:
+        done = 0
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            stage(what, done, total)
+
+        yield advance
+
+
+@contextlib.contextmanager
+def _stages(*, quiet: bool) -> Iterator[Callable[..., None]]:
+    """Show a bar per named stage, on a terminal only."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda *_args, **_kwargs: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, Any] = {}
+
+        def stage(name: str, step: int, steps: int, note: str = "") -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=steps, note=note)
+            progress.update(tasks[name], completed=step, total=steps, note=note)
+
+        yield stage

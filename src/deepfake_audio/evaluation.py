@@ -1,0 +1,170 @@
+"""
+Evaluation: labelled recordings and what a detector said of them -> an ``Evaluation``.
+
+Decisions are those at the model's own stored threshold; the equal error rate stands beside them because it assumes an
+oracle that knows the best one. Recordings that could not be scored, or in which there was no speech, are counted, not
+guessed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepfake_audio.detector import Detection, Skipped
+from deepfake_audio.errors import DataError, MetricError
+from deepfake_audio.metrics import Decisions, EqualErrorRate, calibration_error, cllr, decisions, eer, roc_auc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from deepfake_audio.datasets import Utterance
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One utterance with its log-likelihood ratio."""
+
+    utterance: Utterance
+    detection: Detection
+    llr: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """
+    One source, or one system with all bona fide utterances.
+
+    ``eer`` is None where one class is missing; ``false_alarm_rate`` is the share of genuine recordings called deepfake,
+    ``miss_rate`` that of deepfakes called genuine, at the fixed threshold, None without such recordings.
+    """
+
+    name: str
+    n_bonafide: int
+    n_spoof: int
+    eer: float | None
+    false_alarm_rate: float | None
+    miss_rate: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """
+    How well a model does on a data set.
+
+    Attributes:
+        n_bonafide: Scored genuine recordings.
+        n_spoof: Scored spoofed recordings.
+        n_no_speech: Recordings in which no speech was found; in no figure.
+        skipped: Recordings that could not be read; in no figure.
+        decisions: At the model's own threshold.
+        eer: Equal error rate over all recordings, and its threshold.
+        macro_eer: Mean equal error rate of the sources that have both classes; None where there are none.
+        roc_auc: Area under the ROC curve.
+        cllr: Cost of the log-likelihood ratios in bits.
+        calibration_error: Expected calibration error of ``p_deepfake``.
+        coverage: Share of the scored recordings whose verdict is not ``inconclusive``.
+        accuracy_when_conclusive: Accuracy of those verdicts; None where all are inconclusive.
+        sources: Per source, by name.
+        systems: Per spoofing system, against all bona fide recordings.
+    """
+
+    n_bonafide: int
+    n_spoof: int
+    n_no_speech: int
+    skipped: tuple[Skipped, ...]
+    decisions: Decisions
+    eer: EqualErrorRate
+    macro_eer: float | None
+    roc_auc: float
+    cllr: float
+    calibration_error: float
+    coverage: float
+    accuracy_when_conclusive: float | None
+    sources: tuple[Part, ...]
+    systems: tuple[Part, ...]
+
+
+def evaluate(utterances: Sequence[Utterance], results: Iterable[Detection | Skipped], threshold: float) -> Evaluation:
+    """
+    Put truth and detections together.
+
+    Args:
+        utterances: The labelled recordings.
+        results: What the detector said of each, in the same order.
+        threshold: The log-likelihood ratio below which the detector says ``deepfake``.
+
+    Raises:
+        DataError: If, of what could be scored, a class is missing.
+    """
+    scored, skipped = [], []
+    for utterance, result in zip(utterances, results, strict=True):
+        if isinstance(result, Skipped):
+            skipped.append(result)
+        elif result.llr_genuine is not None:
+            scored.append(Scored(utterance, result, result.llr_genuine))
+    bonafide, spoof = _llrs(scored, bonafide=True), _llrs(scored, bonafide=False)
+    try:
+        equal = eer(bonafide, spoof)
+    except MetricError as error:
+        hint = f"; {len(skipped)} of {len(utterances)} recordings could not be read, first: {skipped[0].message}"
+        raise DataError(f"nothing to evaluate: {error}{hint if skipped else ''}") from error
+    conclusive = [s for s in scored if s.detection.verdict != "inconclusive"]
+    right = [s.utterance.is_bonafide == (s.llr >= threshold) for s in conclusive]
+    sources = _parts(scored, lambda u: u.source, threshold)
+    both = [part.eer for part in sources if part.eer is not None]
+    return Evaluation(
+        n_bonafide=len(bonafide),
+        n_spoof=len(spoof),
+        n_no_speech=len(utterances) - len(scored) - len(skipped),
+        skipped=tuple(skipped),
+        decisions=decisions(bonafide, spoof, threshold),
+        eer=equal,
+        macro_eer=float(np.mean(both)) if both else None,
+        roc_auc=roc_auc(bonafide, spoof),
+        cllr=cllr(bonafide, spoof),
+        calibration_error=calibration_error(
+            [s.detection.p_deepfake or 0.0 for s in scored], [not s.utterance.is_bonafide for s in scored]
+        ),
+        coverage=len(conclusive) / len(scored),
+        accuracy_when_conclusive=float(np.mean(right)) if right else None,
+        sources=sources,
+        systems=_systems(scored, threshold),
+    )
+
+
+def _llrs(scored: Iterable[Scored], *, bonafide: bool) -> list[float]:
+    return [s.llr for s in scored if s.utterance.is_bonafide is bonafide]
+
+
+def _parts(scored: Sequence[Scored], key: Callable[[Utterance], str], threshold: float) -> tuple[Part, ...]:
+    names = Counter(key(s.utterance) for s in scored)
+    members = {name: [s for s in scored if key(s.utterance) == name] for name in names}
+    return tuple(
+        _part(name, _llrs(members[name], bonafide=True), _llrs(members[name], bonafide=False), threshold)
+        for name in sorted(names)
+    )
+
+
+def _systems(scored: Sequence[Scored], threshold: float) -> tuple[Part, ...]:
+    """Compare each system's utterances with all bona fide ones, as the ASVspoof challenges do."""
+    bonafide = _llrs(scored, bonafide=True)
+    spoofed = [s for s in scored if not s.utterance.is_bonafide]
+    names = sorted({s.utterance.system for s in spoofed})
+    return tuple(
+        _part(name, bonafide, [s.llr for s in spoofed if s.utterance.system == name], threshold) for name in names
+    )
+
+
+def _part(name: str, bonafide: Sequence[float], spoof: Sequence[float], threshold: float) -> Part:
+    return Part(
+        name=name,
+        n_bonafide=len(bonafide),
+        n_spoof=len(spoof),
+        eer=eer(bonafide, spoof).rate if bonafide and spoof else None,
+        false_alarm_rate=float(np.mean(np.array(bonafide) < threshold)) if bonafide else None,
+        miss_rate=float(np.mean(np.array(spoof) >= threshold)) if spoof else None,
+    )

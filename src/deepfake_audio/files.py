@@ -1,0 +1,59 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from deepfake_audio.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """
+    Open a temporary file beside ``path`` for writing, and move it there once the block ends without an error.
+
+    What stood at ``path`` before stays untouched until then. What is no regular file (``/dev/stdout``, a pipe) is
+    written to directly.
+
+    Raises:
+        OutputError: If the directory is missing, or nothing can be written there.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        try:
+            with target.open("wb") as stream:
+                yield stream
+        except OSError as error:
+            raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
+        return
+    target = target.resolve()  # a link stays a link: the file that it points to is replaced
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part")
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+        Path(temporary).chmod(_mode_for(target))
+        Path(temporary).replace(target)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
+        raise
+
+
+def _mode_for(target: Path) -> int:
+    """Return the permissions that a plain ``open`` would have given; temporary files are private to their owner."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -1,0 +1,314 @@
+"""
+The model file: one ONNX file from waveform to score, with everything a reader must know inside.
+
+The graph has one input, ``signal``: float32 windows of shape (n, window_samples), and one output, ``score``: float32 of
+shape (n,), higher = more genuine. The rest is one JSON document in the file's ``metadata_props`` under the key
+``deepfake_audio``, read into ``ModelMetadata``.
+
+A model file is data. Loading one runs no code of it, opens no other file, and refuses what our own files never hold:
+external data, operators of foreign domains, functions, loops.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_audio.calibration import Calibration
+from deepfake_audio.errors import ModelFileError
+from deepfake_audio.files import replacing
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+FloatArray = npt.NDArray[np.float32]
+
+FORMAT = 1
+METADATA_KEY = "deepfake_audio"
+INPUT = "signal"
+OUTPUT = "score"
+MAX_BYTES = 256 << 20
+
+SHIPPED_DIRECTORY = Path(__file__).parent / "models"
+SHIPPED = ("svm", "cnn")
+DEFAULT = "cnn"
+
+_DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
+_FORBIDDEN_OPERATORS = {"Loop", "Scan", "If"}
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """
+    What a model file says about itself.
+
+    Attributes:
+        name: A short name for reports.
+        backend: What trained it.
+        sample_rate: Of the windows, in Hz.
+        window_samples: Length of one window.
+        hop_samples: Step from window to window.
+        calibration: From the mean window score of a file to its log-likelihood ratio.
+        threshold: The log-likelihood ratio below which the verdict is ``deepfake``.
+        margin: Verdicts closer to the threshold than this are ``inconclusive``.
+        features: The front end, as ``FeatureSpec.to_dict`` gives it.
+        training: Data, options, seeds and held-out results of the run that made it.
+        versions: Of this package and the libraries that made it.
+        format: Version of this layout.
+    """
+
+    name: str
+    backend: str
+    sample_rate: int
+    window_samples: int
+    hop_samples: int
+    calibration: Calibration
+    threshold: float
+    margin: float
+    features: dict[str, Any]
+    training: dict[str, Any]
+    versions: dict[str, str]
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        """Refuse values that could not have been written by ``write_model``."""
+        numbers = (self.calibration.scale, self.calibration.offset, self.threshold, self.margin)
+        checks = {
+            "sample_rate must be 4000 to 384000": 4_000 <= self.sample_rate <= 384_000,  # noqa: PLR2004
+            "window_samples must be 0.1 s to 60 s": 0.1 <= self.window_samples / self.sample_rate <= 60,  # noqa: PLR2004
+            "hop_samples must be between a tenth of the window and the window": (
+                self.window_samples / 10 <= self.hop_samples <= self.window_samples
+            ),
+            "calibration, threshold and margin must be finite": all(map(math.isfinite, numbers)),
+            "calibration.scale must be positive": self.calibration.scale > 0,
+            "margin must not be negative": self.margin >= 0,
+        }
+        for rule, holds in checks.items():
+            if not holds:
+                raise ValueError(rule)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelMetadata:
+        """
+        Read what ``to_json`` wrote.
+
+        Raises:
+            ValueError: If it is no such document; the message says what was expected.
+        """
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError("expected a JSON object")  # noqa: TRY004 - one kind of error for all of them
+        if values.get("format") != FORMAT:
+            raise ValueError(f"format {values.get('format')!r}, this version reads format {FORMAT}")
+        expected = {field.name: field for field in dataclasses.fields(cls)}
+        if missing := sorted(set(expected) - set(values)):
+            raise ValueError(f"missing keys: {', '.join(missing)}")
+        if unknown := sorted(set(values) - set(expected)):
+            raise ValueError(f"unknown keys: {', '.join(unknown)}")
+        for key, kind in _JSON_TYPES.items():
+            if not isinstance(values[key], kind) or isinstance(values[key], bool):
+                raise ValueError(f"{key} is a {type(values[key]).__name__}")
+        scale, offset = (values["calibration"].get(key) for key in ("scale", "offset"))
+        if not isinstance(scale, int | float) or not isinstance(offset, int | float):
+            raise ValueError("calibration must hold the numbers scale and offset")  # noqa: TRY004
+        return cls(**{**values, "calibration": Calibration(float(scale), float(offset))})
+
+    def to_json(self) -> str:
+        """Return the document for the file."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, allow_nan=False)
+
+
+_JSON_TYPES: dict[str, Any] = {
+    "name": str,
+    "backend": str,
+    "sample_rate": int,
+    "window_samples": int,
+    "hop_samples": int,
+    "calibration": dict,
+    "threshold": int | float,
+    "margin": int | float,
+    "features": dict,
+    "training": dict,
+    "versions": dict,
+}
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file that was read and found in order."""
+
+    path: Path
+    sha256: str
+    metadata: ModelMetadata
+    _content: bytes = dataclasses.field(repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the open session behind when a copy goes to another process."""
+        return {key: value for key, value in self.__dict__.items() if key != "_session"}
+
+    @cached_property
+    def _session(self) -> Any:
+        from deepfake_audio.runtime import open_session
+
+        try:
+            session = open_session(self._content)
+        except Exception as error:  # onnxruntime's exceptions have no common base of their own
+            raise ModelFileError(f"{self.path}: onnxruntime refuses this model ({_first_line(error)})") from error
+        inputs = [(i.name, i.type, i.shape[1:], len(i.shape)) for i in session.get_inputs()]
+        expected = (INPUT, "tensor(float)", [self.metadata.window_samples], 2)
+        if inputs != [expected]:
+            raise ModelFileError(
+                f"{self.path}: expected one input {INPUT!r} of float32 (n, {self.metadata.window_samples}), found "
+                + "; ".join(f"{i.name!r} {i.type} {tuple(i.shape)}" for i in session.get_inputs())
+            )
+        if OUTPUT not in [o.name for o in session.get_outputs()]:
+            raise ModelFileError(f"{self.path}: has no output {OUTPUT!r}")
+        return session
+
+    def score(self, windows: FloatArray) -> FloatArray:
+        """
+        Return one raw score per window, higher = more genuine.
+
+        Args:
+            windows: Shape (n, window_samples).
+
+        Raises:
+            ModelFileError: If the graph cannot run or does not give n finite numbers.
+        """
+        session = self._session
+        try:
+            (scores,) = session.run([OUTPUT], {INPUT: windows})
+        except Exception as error:
+            raise ModelFileError(f"{self.path}: cannot be run ({_first_line(error)})") from error
+        if np.shape(scores) != (len(windows),) or not np.isfinite(scores).all():
+            raise ModelFileError(f"{self.path}: gave no {len(windows)} finite scores but shape {np.shape(scores)}")
+        return np.asarray(scores, dtype=np.float32)
+
+
+def resolve_model(name: str | os.PathLike[str]) -> Path:
+    """Return the file of a shipped model (``default``, ``svm``, ``cnn``), or the path itself."""
+    if name == "default":
+        name = DEFAULT
+    return SHIPPED_DIRECTORY / f"{name}.onnx" if name in SHIPPED else Path(name)
+
+
+def read_model(name: str | os.PathLike[str]) -> ModelFile:
+    """
+    Read and verify a model file.
+
+    Args:
+        name: A path, or the name of a shipped model.
+
+    Raises:
+        ModelFileError: If it is missing, no ONNX model, not one of ours, or holds what could do harm.
+    """
+    path = resolve_model(name)
+    content = _read_limited(path)
+    proto = _parse(path, content)
+    try:
+        _refuse_foreign(proto)
+        properties = {prop.key: prop.value for prop in proto.metadata_props}
+        if METADATA_KEY not in properties:
+            raise ValueError(  # noqa: TRY301 - all refusals of this file are worded in one place
+                f"an ONNX model without our metadata (key {METADATA_KEY!r}); models come from `deepfake-audio train`"
+            )
+        metadata = ModelMetadata.from_json(properties[METADATA_KEY])
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path}: {error}") from error
+    return ModelFile(path, hashlib.sha256(content).hexdigest(), metadata, content)
+
+
+def write_model(path: str | os.PathLike[str], model: Any, metadata: ModelMetadata) -> str:
+    """
+    Write an ONNX model with its metadata, whole or not at all; return the SHA-256 of the file.
+
+    Args:
+        path: Where to.
+        model: An ``onnx.ModelProto`` from ``signal`` to ``score``.
+        metadata: What goes inside.
+    """
+    import onnx
+
+    onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    content = model.SerializeToString(deterministic=True)
+    with replacing(path) as stream:
+        stream.write(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read_limited(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            what = "is a directory, not a model file" if path.is_dir() else "there is no such model file"
+            names = ", ".join(("default", *SHIPPED))
+            raise ModelFileError(f"{path}: {what}; give a path or one of the shipped models: {names}")
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise ModelFileError(f"{path}: {size:,} bytes are more than a model file may have ({MAX_BYTES:,})")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{path}: cannot be read ({error})") from error
+
+
+_FOREIGN_MAGIC = {
+    b"\x80": "a Python pickle (or joblib) file",
+    b"PK": "a zip archive (.keras, .npz)",
+    b"\x89HDF": "an HDF5 file (.h5)",
+}
+
+
+def _parse(path: Path, content: bytes) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    for magic, what in _FOREIGN_MAGIC.items():
+        if content.startswith(magic):
+            raise ModelFileError(
+                f"{path}: is {what}, not an ONNX model; such files can run code when loaded and are never opened"
+            )
+    try:
+        proto = onnx.ModelProto.FromString(content)
+    except DecodeError as error:
+        raise ModelFileError(f"{path}: is not an ONNX model") from error
+    if not proto.graph.node:
+        raise ModelFileError(f"{path}: is not an ONNX model (it has no graph)")
+    return proto
+
+
+def _refuse_foreign(proto: Any) -> None:
+    if proto.functions:
+        raise ValueError("holds functions of its own, which our models never do")
+    for tensor in _tensors(proto.graph):
+        if tensor.external_data or tensor.data_location:
+            raise ValueError("keeps data outside the file (external data), which could read foreign files: refused")
+    for node in proto.graph.node:
+        if node.domain not in _DOMAINS or node.op_type in _FORBIDDEN_OPERATORS:
+            raise ValueError(f"uses the operator {node.domain}:{node.op_type}, which our models never do")
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield attribute.t
+            yield from attribute.tensors
+            yield from (attribute.sparse_tensor.values, attribute.sparse_tensor.indices)
+            for sparse in attribute.sparse_tensors:
+                yield from (sparse.values, sparse.indices)
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _tensors(inner)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

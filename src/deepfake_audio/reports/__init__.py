@@ -1,0 +1,1 @@
+"""Results as text: for people (``table``) and for programs (``json``, ``jsonl``, ``csv``)."""

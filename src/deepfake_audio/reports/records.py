@@ -1,0 +1,111 @@
+"""
+Results for programs: one record per recording, in JSON, JSON lines or CSV.
+
+All formats hold the same keys in the same order; ``schema`` changes when one of them changes its meaning.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any, TextIO
+
+from deepfake_audio import __version__
+from deepfake_audio.detector import Detection, Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from deepfake_audio.evaluation import Evaluation
+
+SCHEMA = "deepfake-audio/1"
+EVALUATION_SCHEMA = "deepfake-audio-evaluation/1"
+
+CSV_COLUMNS = (
+    "path status verdict p_deepfake llr_genuine reasons duration_seconds speech_seconds sample_rate channels sha256 "
+    "segments model_name model_sha256 version reason message"
+).split()
+
+
+def record(result: Detection | Skipped, *, segments: bool = False) -> dict[str, Any]:
+    """
+    Return a result as plain values.
+
+    Args:
+        result: What the detector said.
+        segments: Whether to include the scores of the windows; ``segments`` is None otherwise.
+    """
+    tail = {"model": dataclasses.asdict(result.model), "version": __version__}
+    if isinstance(result, Skipped):
+        return {
+            "schema": SCHEMA,
+            "path": result.path,
+            "status": "skipped",
+            "reason": result.reason,
+            "message": result.message,
+            **tail,
+        }
+    return {
+        "schema": SCHEMA,
+        "path": result.path,
+        "status": "scored",
+        "verdict": result.verdict,
+        "p_deepfake": _rounded(result.p_deepfake),
+        "llr_genuine": _rounded(result.llr_genuine),
+        "reasons": list(result.reasons),
+        "duration_seconds": round(result.duration_seconds, 3),
+        "speech_seconds": round(result.speech_seconds, 3),
+        "sample_rate": result.sample_rate,
+        "channels": result.channels,
+        "sha256": result.sha256,
+        "segments": [
+            {"start": round(s.start, 3), "end": round(s.end, 3), "p_deepfake": _rounded(s.p_deepfake)}
+            for s in result.segments
+        ]
+        if segments
+        else None,
+        **tail,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def write_json(results: Iterable[Detection | Skipped], stream: TextIO, *, segments: bool) -> None:
+    """Write one JSON array."""
+    separator = "[\n"
+    for result in results:
+        stream.write(separator + json.dumps(record(result, segments=segments), ensure_ascii=False))
+        separator = ",\n"
+    stream.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def write_jsonl(results: Iterable[Detection | Skipped], stream: TextIO, *, segments: bool) -> None:
+    """Write one JSON object per line, each as soon as it is there."""
+    for result in results:
+        stream.write(json.dumps(record(result, segments=segments), ensure_ascii=False) + "\n")
+        stream.flush()
+
+
+def write_csv(results: Iterable[Detection | Skipped], stream: TextIO, *, segments: bool) -> None:
+    """Write a table with a header; lists are written as JSON or separated by spaces."""
+    rows = csv.DictWriter(stream, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    rows.writeheader()
+    for result in results:
+        values = record(result, segments=segments)
+        model = values.pop("model")
+        values |= {"model_name": model["name"], "model_sha256": model["sha256"]}
+        values["reasons"] = " ".join(values.get("reasons", ()))
+        if values.get("segments") is not None:
+            values["segments"] = json.dumps(values["segments"])
+        rows.writerow(values)
+
+
+WRITERS: dict[str, Callable[..., None]] = {"json": write_json, "jsonl": write_jsonl, "csv": write_csv}
+
+
+def evaluation_record(evaluation: Evaluation, context: dict[str, Any]) -> dict[str, Any]:
+    """Return an evaluation as plain values, with what was evaluated on what."""
+    return {"schema": EVALUATION_SCHEMA, **context, **dataclasses.asdict(evaluation), "version": __version__}

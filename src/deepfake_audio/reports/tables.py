@@ -1,0 +1,127 @@
+"""Results for people: tables on a terminal or in a text file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from deepfake_audio.detector import REASONS, Detection, Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from deepfake_audio.evaluation import Evaluation, Part
+    from deepfake_audio.training import TrainingRun
+
+_STYLES = {"genuine": "bold green", "deepfake": "bold red", "inconclusive": "bold yellow", "no_speech": "dim"}
+_WIDTH_WITHOUT_TERMINAL = 120
+_MIN_TRIALS_SHOWN = 5
+
+
+def console_for(stream: TextIO) -> Console:
+    """Return a console that colours only on a terminal and does not squeeze tables into 80 columns elsewhere."""
+    return Console(file=stream, width=None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
+
+
+def write_table(results: Iterable[Detection | Skipped], stream: TextIO, *, segments: bool) -> None:
+    """Write one row per recording, and with ``segments`` one per window below it."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("recording", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("P(deepfake)", justify="right")
+    table.add_column("speech", justify="right")
+    table.add_column("note", overflow="fold")
+    for result in results:
+        if isinstance(result, Skipped):
+            note = result.message.removeprefix(f"{result.path}: ")
+            table.add_row(Text(result.path), Text("not scored", style="bold magenta"), "", "", Text(note))
+            continue
+        table.add_row(
+            Text(result.path),
+            Text(result.verdict.replace("_", " "), style=_STYLES[result.verdict]),
+            _percent(result.p_deepfake),
+            f"{result.speech_seconds:.1f} s",
+            "; ".join(REASONS[reason] for reason in result.reasons),
+        )
+        if segments:
+            for s in result.segments:
+                table.add_row(f"  {s.start:7.2f} - {s.end:7.2f} s", "", _percent(s.p_deepfake), "", "")
+    console_for(stream).print(table)
+
+
+def write_evaluation(evaluation: Evaluation, stream: TextIO, title: str) -> None:
+    """Write the figures of an evaluation: overall, per source, per system."""
+    console = console_for(stream)
+    at = evaluation.decisions
+    overall = Table(box=None, pad_edge=False, show_header=False, title=Text(title), title_justify="left")
+    overall.add_column(justify="left")
+    overall.add_column(justify="right")
+    for name, value in (
+        ("genuine / deepfake recordings", f"{evaluation.n_bonafide:,} / {evaluation.n_spoof:,}"),
+        ("no speech / not readable", f"{evaluation.n_no_speech:,} / {len(evaluation.skipped):,}"),
+        ("equal error rate (EER)", _percent(evaluation.eer.rate)),
+        ("  its threshold (llr_genuine)", f"{evaluation.eer.threshold:.3f}"),
+        ("  mean over sources with both classes", _percent(evaluation.macro_eer)),
+        ("ROC AUC", f"{evaluation.roc_auc:.4f}"),
+        ("Cllr (bits)", f"{evaluation.cllr:.3f}"),
+        ("expected calibration error", f"{evaluation.calibration_error:.3f}"),
+        (f"at the model's own threshold ({at.threshold:.3f}):", ""),
+        ("  accuracy", _percent(at.accuracy)),
+        ("  balanced accuracy", _percent(at.balanced_accuracy)),
+        ("  precision / recall / F1 of deepfake", f"{at.precision:.3f} / {at.recall:.3f} / {at.f1:.3f}"),
+        ("  genuine called deepfake", _percent(at.false_alarm_rate)),
+        ("  deepfake called genuine", _percent(at.miss_rate)),
+        ("verdicts that are not inconclusive", _percent(evaluation.coverage)),
+        ("  accuracy of those", _percent(evaluation.accuracy_when_conclusive)),
+    ):
+        overall.add_row(Text(name), value)
+    console.print(overall)
+    if len(evaluation.sources) > 1:
+        console.print(_parts_table("source", evaluation.sources))
+    if len(evaluation.systems) > 1:
+        shown = [part for part in evaluation.systems if part.n_spoof >= _MIN_TRIALS_SHOWN]
+        console.print(_parts_table("system", shown))
+        if hidden := len(evaluation.systems) - len(shown):
+            console.print(f"({hidden} systems with fewer than {_MIN_TRIALS_SHOWN} recordings: see --format json)")
+
+
+def _parts_table(kind: str, parts: Iterable[Part]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title=f"\nper {kind}", title_justify="left")
+    table.add_column(kind, overflow="fold")
+    for name in ("genuine", "deepfake", "EER", "genuine called deepfake", "deepfake called genuine"):
+        table.add_column(name, justify="right")
+    for part in parts:
+        table.add_row(
+            Text(part.name or "(unnamed)"),
+            str(part.n_bonafide),
+            str(part.n_spoof),
+            _percent(part.eer),
+            _percent(part.false_alarm_rate),
+            _percent(part.miss_rate),
+        )
+    return table
+
+
+def write_training(run: TrainingRun, stream: TextIO) -> None:
+    """Write what a training run did."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    data, held_out = run.metadata.training["data"], run.metadata.training["held_out"]
+    for part in ("training", "validation", "calibration"):
+        counts = data[part]
+        words = f"{counts['bonafide']:,} genuine, {counts['spoof']:,} deepfake, {counts['sources']:,} sources"
+        table.add_row(f"{part} recordings", words)
+    table.add_row("left out as unusable", f"{len(run.bad):,}")
+    table.add_row("held-out EER / Cllr", f"{_percent(held_out['eer'])} / {held_out['cllr']:.3f} bits ({held_out['n']} files)")
+    table.add_row("ONNX equals the original within", f"{run.metadata.training['onnx_difference']:g}")
+    table.add_row("seconds", ", ".join(f"{name} {seconds:.0f}" for name, seconds in run.seconds.items()))
+    table.add_row("model", Text(f"{run.model} ({run.metadata.name}, SHA-256 {run.sha256[:16]}...)"))
+    console_for(stream).print(table)
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f} %"

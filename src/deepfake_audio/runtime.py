@@ -1,0 +1,22 @@
+"""The one door to onnxruntime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnxruntime
+
+
+def open_session(model: bytes, *, threads: int = 1) -> Any:
+    """
+    Open an ONNX model for running on the CPU.
+
+    One thread by default: windows are small, and several files are scored by several processes.
+    The arena of the allocator is off, since it would hold on to the largest batch ever seen.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 4  # errors come as exceptions
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
