@@ -1,5 +1,5 @@
 """
-deepfake-audio: is this voice genuine?
+Tells genuine speech from audio deepfakes.
 
     from deepfake_audio import Detector
 

@@ -30,6 +30,7 @@ from deepfake_audio.errors import AudioError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from io import FileIO
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -70,6 +71,7 @@ class Recording:
 
         Raises:
             AudioError: If the decoder fails, samples are not finite, or there are none.
+
         """
         return resample(self._mono(), self.sample_rate, sample_rate)
 
@@ -94,6 +96,7 @@ def open_recording(path: str | os.PathLike[str]) -> Iterator[Recording]:
 
     Raises:
         AudioError: If it is missing, empty, no audio, damaged, or outside the limits of this module.
+
     """
     name = display_name(path)
     with _open_file(path, name) as file:
@@ -110,9 +113,7 @@ def open_recording(path: str | os.PathLike[str]) -> Iterator[Recording]:
                 yield _recording(name, sample_rate, channels, sha256, decoded)
             return
         with source:
-            yield _recording(
-                name, source.samplerate, source.channels, sha256, _read_soundfile(source, name)
-            )
+            yield _recording(name, source.samplerate, source.channels, sha256, _read_soundfile(source, name))
 
 
 def display_name(path: str | os.PathLike[str]) -> str:
@@ -122,9 +123,7 @@ def display_name(path: str | os.PathLike[str]) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in printable)
 
 
-def _recording(
-    name: str, sample_rate: int, channels: int, sha256: str, decoded: Iterator[FloatArray]
-) -> Recording:
+def _recording(name: str, sample_rate: int, channels: int, sha256: str, decoded: Iterator[FloatArray]) -> Recording:
     if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
         raise AudioError(
             "bad_sample_rate", f"{name}: has a sample rate of {sample_rate} Hz; 4 to 384 kHz can be scored"
@@ -135,7 +134,7 @@ def _recording(
 
 
 @contextlib.contextmanager
-def _open_file(path: str | os.PathLike[str], name: str) -> Iterator[BinaryIO]:
+def _open_file(path: str | os.PathLike[str], name: str) -> Iterator[FileIO]:
     """Open for random access; what cannot seek (standard input, a pipe) is first copied to a temporary file."""
     if os.fspath(path) == STDIN:
         with _spooled(sys.stdin.buffer) as file:
@@ -162,7 +161,7 @@ def _open_file(path: str | os.PathLike[str], name: str) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _spooled(stream: BinaryIO) -> Iterator[BinaryIO]:
+def _spooled(stream: BinaryIO | FileIO) -> Iterator[FileIO]:
     with tempfile.TemporaryFile(buffering=0, prefix="deepfake-audio-") as file:
         while chunk := stream.read(1 << 20):
             file.write(chunk)
@@ -181,7 +180,8 @@ def _read_soundfile(source: soundfile.SoundFile, name: str) -> Iterator[FloatArr
         except soundfile.LibsndfileError as error:
             reason = "truncated" if "lost sync" in str(error) else "damaged"
             raise AudioError(
-                reason, f"{name}: the {source.format} data is damaged or cut off ({error.error_string.strip()})"
+                reason,
+                f"{name}: the {source.format} data is damaged or cut off ({error.error_string.strip()})",
             ) from error
         if len(block) == 0:
             break
@@ -202,7 +202,7 @@ def _refuse_lying_header(source: soundfile.SoundFile, name: str) -> None:
     Raise if a chunk claims more bytes than the file has.
 
     libsndfile mends such headers silently, but notes each in its log as ``data : 128000 (should be 63978)``.
-    Streaming writers, which cannot know the length beforehand, put 0 or the largest number: those are taken as they are.
+    Streaming writers, which cannot know the length beforehand, put 0 or the largest number: those are accepted.
     """
     for line in source.extra_info.splitlines():
         claim, found_it, actual = line.partition("(should be ")
@@ -243,7 +243,7 @@ _MEDIA_MAGIC: tuple[tuple[int, bytes], ...] = (
 
 @contextlib.contextmanager
 def _open_media(
-    file: BinaryIO, name: str, magic: bytes, libsndfile_says: str
+    file: FileIO, name: str, magic: bytes, libsndfile_says: str
 ) -> Iterator[tuple[Iterator[FloatArray], int, int]]:
     if not any(magic[at : at + len(mark)] == mark for at, mark in _MEDIA_MAGIC):
         known = "wav, flac, ogg, opus, mp3, aiff and, with the extra `media`, m4a, webm, mp4"
@@ -398,6 +398,7 @@ class Window:
         end: Where it ends in the source, in seconds.
         speech_seconds: The speech in it that no earlier window held.
         signal: Shape (window_samples,). Speech shorter than a window is repeated until the window is full.
+
     """
 
     start: float

@@ -24,20 +24,21 @@ _TINY = 1e-12
 
 
 def add_noise(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> FloatArray:
-    """Add coloured noise at 5 to 40 dB below the signal; its spectrum falls or rises by -2 to 0.5 powers of frequency."""
+    """Add noise 5 to 40 dB below the signal, its power going with the frequency to the power of -2 to 0.5."""
     snr_db = rng.uniform(5.0, 40.0)
     spectrum = np.fft.rfft(rng.standard_normal(len(signal)))
     hz = np.fft.rfftfreq(len(signal), 1 / sample_rate)
     spectrum *= np.maximum(hz, 20.0) ** (rng.uniform(-2.0, 0.5) / 2)
     noise = np.fft.irfft(spectrum, len(signal))
-    scale = np.sqrt(np.mean(np.square(signal, dtype=np.float64)) / max(_TINY, np.mean(noise**2))) * 10 ** (-snr_db / 20)
-    return (signal + scale * noise).astype(np.float32)
+    power, noise_power = (float(np.mean(np.square(x, dtype=np.float64))) for x in (signal, noise))
+    scale = np.sqrt(power / max(_TINY, noise_power)) * 10 ** (-snr_db / 20)
+    return np.asarray(signal + scale * noise, dtype=np.float32)
 
 
 def gain(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> FloatArray:
     """Scale by -20 to +20 dB, clipping at full scale as a recorder does."""
     del sample_rate
-    return np.clip(signal * np.float32(10 ** rng.uniform(-1.0, 1.0)), -1.0, 1.0)
+    return np.asarray(np.clip(signal * 10 ** rng.uniform(-1.0, 1.0), -1.0, 1.0), dtype=np.float32)
 
 
 def band_limit(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> FloatArray:
@@ -137,6 +138,7 @@ def mask_spectrogram(features: FloatArray, rng: np.random.Generator) -> FloatArr
     Args:
         features: Shape (n_bands, n_frames).
         rng: What decides where and how wide: up to a sixth of the bands and an eighth of the frames each.
+
     """
     masked = features.copy()
     fill = features.mean()

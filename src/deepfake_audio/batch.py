@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from deepfake_audio.audio import STDIN
 from deepfake_audio.datasets import audio_files
-from deepfake_audio.detector import Detection, Detector, Skipped
 from deepfake_audio.parallel import ordered_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from deepfake_audio.detector import Detection, Detector, Skipped
 
 # So few files are scored before a second process has even started.
 _FILES_PER_PROCESS = 20
@@ -40,6 +41,7 @@ def score_all(paths: Iterable[str], detector: Detector, *, jobs: int = 1) -> Ite
         paths: Files, or ``-`` for standard input.
         detector: What to score with; each process gets its own copy.
         jobs: How many processes; few files are scored in this one.
+
     """
     paths = iter(paths)
     first = list(itertools.islice(paths, _FILES_PER_PROCESS + 1))

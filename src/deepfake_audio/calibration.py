@@ -53,6 +53,7 @@ def fit_calibration(
 
     Raises:
         TrainingError: If a class is missing, or if higher scores do not mean genuine.
+
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -89,6 +90,7 @@ def p_deepfake(llr_genuine: float, prior: float = PRIOR_DEEPFAKE) -> float:
         0.5
         >>> round(p_deepfake(-2.0), 3)
         0.881
+
     """
     log_odds = math.log(prior / (1 - prior)) - llr_genuine
     return 1 / (1 + math.exp(-log_odds)) if log_odds > 0 else 1 - 1 / (1 + math.exp(log_odds))
@@ -101,5 +103,6 @@ def llr_at(p: float, prior: float = PRIOR_DEEPFAKE) -> float:
     Examples:
         >>> llr_at(0.5)
         0.0
+
     """
     return math.log(prior / (1 - prior)) - math.log(p / (1 - p))

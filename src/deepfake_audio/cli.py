@@ -24,7 +24,7 @@ from deepfake_audio.errors import DataError, DeepfakeAudioError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from deepfake_audio.detector import Detection, Detector, Skipped
+    from deepfake_audio.detector import Detection, Skipped
 
 EXIT_FOUND = 1
 EXIT_SKIPPED = 3
@@ -90,7 +90,8 @@ Verbose = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary on standard error.")]
 Model = Annotated[
-    str | None, typer.Option(help="A model file, or the name of a shipped one: default, svm, cnn.", metavar="FILE|NAME")
+    str | None,
+    typer.Option(help="A model file, or the name of a shipped one: default, svm, cnn.", metavar="FILE|NAME"),
 ]
 Jobs = Annotated[
     int | None, typer.Option(min=1, help="Processes to use.", show_default="the cores this process may use")
@@ -121,8 +122,9 @@ Columns = Annotated[
 @app.callback()
 def _root(
     *,
-    version: Annotated[  # noqa: ARG001 - its callback does the work
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     pass
@@ -132,7 +134,10 @@ def _root(
 def predict(
     paths: Annotated[
         list[str],
-        typer.Argument(help="Audio files, directories (searched recursively), or - for standard input.", metavar="PATH..."),
+        typer.Argument(
+            help="Audio files, directories (searched recursively), or - for standard input.",
+            metavar="PATH...",
+        ),
     ],
     *,
     backend: Annotated[
@@ -141,11 +146,17 @@ def predict(
     model: Model = None,
     format_: Annotated[
         Format | None,
-        typer.Option("--format", "-f", help="How to write results.", show_default="by the suffix of --output, else table"),
+        typer.Option(
+            "--format",
+            "-f",
+            help="How to write results.",
+            show_default="by the suffix of --output, else table",
+        ),
     ] = None,
     output: Output = None,
     segments: Annotated[
-        bool, typer.Option("--segments", help="Also give the score of each window of a recording (an indication).")
+        bool,
+        typer.Option("--segments", help="Also give the score of each window of a recording (an indication)."),
     ] = False,
     threshold: Annotated[
         float | None,
@@ -158,7 +169,8 @@ def predict(
         ),
     ] = None,
     fail_on: Annotated[
-        FailOn | None, typer.Option(help="Exit with 1 if there is such a verdict; this wins over exit code 3.")
+        FailOn | None,
+        typer.Option(help="Exit with 1 if there is such a verdict; this wins over exit code 3."),
     ] = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
@@ -171,12 +183,12 @@ def predict(
     no_speech. P(deepfake) assumes that deepfakes and genuine recordings are equally likely beforehand.
 
     Examples:
-
         deepfake-audio predict voice-note.mp3
 
         deepfake-audio predict uploads/ --format csv -o results.csv
 
         deepfake-audio predict call.wav --segments --fail-on deepfake
+
     """
     from deepfake_audio.batch import find_inputs, score_all
     from deepfake_audio.calibration import llr_at
@@ -227,10 +239,10 @@ def evaluate(
     somebody knew the best threshold for these very recordings.
 
     Examples:
-
         deepfake-audio evaluate my-recordings/
 
         deepfake-audio evaluate LA/ --partition eval --model mine.onnx --format json -o result.json
+
     """
     from deepfake_audio import evaluation
     from deepfake_audio.batch import score_all
@@ -267,7 +279,8 @@ def train(
     data: Data,
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The model file to write; a run record (.json) goes beside it.")
+        Path,
+        typer.Option("--output", "-o", help="The model file to write; a run record (.json) goes beside it."),
     ],
     backend: Annotated[Backend, typer.Option(help="An SVM on statistics of MFCCs, or a CNN on mel spectrograms.")],
     features: Annotated[
@@ -279,7 +292,8 @@ def train(
         ),
     ] = None,
     window_seconds: Annotated[
-        float | None, typer.Option(min=0.5, max=30, help="Length of a window.", show_default="the backend's own")
+        float | None,
+        typer.Option(min=0.5, max=30, help="Length of a window.", show_default="the backend's own"),
     ] = None,
     layout: LayoutName = "auto",
     partition: Annotated[
@@ -304,10 +318,10 @@ def train(
     the data says when to stop, and a fifth is kept back to calibrate the probabilities.
 
     Examples:
-
         deepfake-audio train my-recordings/ --backend svm -o mine.onnx
 
         deepfake-audio train manifest.csv --partition train --backend cnn --epochs 60 -o mine.onnx
+
     """
     from deepfake_audio import training
     from deepfake_audio.backends import load_backend
@@ -318,9 +332,7 @@ def train(
     spec = load_backend(backend).DEFAULT_SPEC.changed(features) if features else None
     recipe = training.Recipe(backend, name, spec, window_seconds, seed, augment, epochs)
     with _stages(quiet=quiet) as progress:
-        run = training.train(
-            dataset, recipe, output, jobs=jobs or usable_cores(), log_dir=log_dir, progress=progress
-        )
+        run = training.train(dataset, recipe, output, jobs=jobs or usable_cores(), log_dir=log_dir, progress=progress)
     for bad in run.bad:
         _say(f"left out: {bad['message']}")
     tables.write_training(run, sys.stdout)
@@ -407,7 +419,9 @@ def _read_dataset(
         dataset = dataset.select(chosen)
     if not quiet:
         part = f", partition {chosen}" if chosen else ""
-        _say(f"{data} ({dataset.layout}{part}): {dataset.n_bonafide:,} genuine, {dataset.n_spoof:,} deepfake recordings")
+        _say(
+            f"{data} ({dataset.layout}{part}): {dataset.n_bonafide:,} genuine, {dataset.n_spoof:,} deepfake recordings"
+        )
     return dataset
 
 
@@ -417,7 +431,11 @@ def _suffix(output: Path | None) -> str:
 
 def _format_of(output: Path | None) -> Format:
     suffix = _suffix(output)
-    return Format({"ndjson": "jsonl"}.get(suffix, suffix)) if suffix in {"json", "jsonl", "ndjson", "csv"} else Format.TABLE
+    return (
+        Format({"ndjson": "jsonl"}.get(suffix, suffix))
+        if suffix in {"json", "jsonl", "ndjson", "csv"}
+        else Format.TABLE
+    )
 
 
 def _write_results(

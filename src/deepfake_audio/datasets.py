@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from deepfake_audio.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 class Label(enum.StrEnum):
@@ -42,8 +42,33 @@ _PARTITIONS = {
     **dict.fromkeys(("eval", "evaluation", "test", "testing"), "eval"),
 }
 AUDIO_SUFFIXES = frozenset(
-    ".wav .wave .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64 .m4a .mp4 .aac .webm .mkv .mka "
-    ".mov .3gp .amr .wma".split()
+    [
+        ".wav",
+        ".wave",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".au",
+        ".snd",
+        ".caf",
+        ".w64",
+        ".rf64",
+        ".m4a",
+        ".mp4",
+        ".aac",
+        ".webm",
+        ".mkv",
+        ".mka",
+        ".mov",
+        ".3gp",
+        ".amr",
+        ".wma",
+    ]
 )
 
 
@@ -61,6 +86,7 @@ class Utterance:
         group: What must not be on both sides of a split: speaker, author, list of sentences.
         system: What synthesised it; empty for bona fide.
         speaker: Who speaks, where known.
+
     """
 
     path: Path
@@ -92,6 +118,7 @@ class Dataset:
 
         Raises:
             DataError: If there is none of that name.
+
         """
         wanted = _PARTITIONS.get(partition.lower(), partition)
         chosen = tuple(u for u in self.utterances if u.partition == wanted)
@@ -124,7 +151,9 @@ class Layout:
     read: Callable[[Path, Mapping[str, str]], Iterator[Utterance]]
 
 
-def read_dataset(root: str | os.PathLike[str], layout: str = "auto", columns: Mapping[str, str] | None = None) -> Dataset:
+def read_dataset(
+    root: str | os.PathLike[str], layout: str = "auto", columns: Mapping[str, str] | None = None
+) -> Dataset:
     """
     Read a data set.
 
@@ -135,6 +164,7 @@ def read_dataset(root: str | os.PathLike[str], layout: str = "auto", columns: Ma
 
     Raises:
         DataError: If nothing is there, or it does not fit the layout.
+
     """
     root = Path(root)
     if not root.exists():
@@ -157,8 +187,8 @@ def _recognise(root: Path) -> str:
         if layout.recognises(root):
             return name
     raise DataError(
-        f"{root}: the layout was not recognised; expected a CSV manifest, sub-directories named bonafide (genuine, real) "
-        "and spoof (deepfake, fake), or an unpacked ASVspoof 2019 directory"
+        f"{root}: the layout was not recognised; expected a CSV manifest, sub-directories named bonafide (genuine, "
+        "real) and spoof (deepfake, fake), or an unpacked ASVspoof 2019 directory"
     )
 
 
@@ -258,13 +288,13 @@ def _csv_utterance(root: Path, values: Mapping[str, str], where: str) -> Utteran
     )
 
 
-def _find_columns(root: Path, header: tuple[str, ...] | list[str], chosen: Mapping[str, str]) -> dict[str, str]:
+def _find_columns(root: Path, header: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
     found = {}
     by_lower = {name.strip().lower(): name for name in header}
-    for ours, names in _COLUMNS.items():
+    for ours, synonyms in _COLUMNS.items():
         if ours in chosen and chosen[ours] not in header:
             raise DataError(f"{root}: has no column {chosen[ours]!r}; columns: {', '.join(header)}")
-        theirs = chosen.get(ours) or next((by_lower[name] for name in names if name in by_lower), None)
+        theirs = chosen.get(ours) or next((by_lower[name] for name in synonyms if name in by_lower), None)
         if theirs is not None:
             found[ours] = theirs
     if unknown := sorted(set(chosen) - set(_COLUMNS)):
@@ -272,7 +302,9 @@ def _find_columns(root: Path, header: tuple[str, ...] | list[str], chosen: Mappi
     for needed in ("path", "label"):
         if needed not in found:
             names = ", ".join(_COLUMNS[needed])
-            raise DataError(f"{root}: needs a column for the {needed} ({names}); columns: {', '.join(header) or 'none'}")
+            raise DataError(
+                f"{root}: needs a column for the {needed} ({names}); columns: {', '.join(header) or 'none'}"
+            )
     return found
 
 
@@ -299,7 +331,9 @@ def _asvspoof2019_parts(root: Path) -> list[tuple[Path, str]]:
 def _read_asvspoof2019(root: Path, _columns: Mapping[str, str]) -> Iterator[Utterance]:
     parts = _asvspoof2019_parts(root)
     if not parts:
-        raise DataError(f"{root}: expected a directory ASVspoof2019_LA_cm_protocols or ASVspoof2019_PA_cm_protocols here")
+        raise DataError(
+            f"{root}: expected a directory ASVspoof2019_LA_cm_protocols or ASVspoof2019_PA_cm_protocols here"
+        )
     if len(parts) > 1:
         raise DataError(f"{root}: holds both LA and PA; give {' or '.join(str(directory) for directory, _ in parts)}")
     ((directory, part),) = parts

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_audio.audio import Recording, Window, cut_windows, display_name, open_recording, speech_stretches
+from deepfake_audio.audio import (
+    Recording,
+    Window,
+    cut_windows,
+    display_name,
+    open_recording,
+    speech_stretches,
+)
 from deepfake_audio.calibration import p_deepfake
 from deepfake_audio.errors import AudioError
 from deepfake_audio.modelfile import ModelFile, ModelMetadata, read_model
@@ -76,6 +83,7 @@ class Detection:
         sha256: Of the file's bytes.
         segments: One per window, in order.
         model: Which model it was.
+
     """
 
     path: str
@@ -110,6 +118,7 @@ class Detector:
         metadata: What the model file says about itself.
         model: Its name and hash.
         threshold: Log-likelihood ratio below which a recording is called a deepfake.
+
     """
 
     def __init__(self, model_file: ModelFile, *, threshold: float | None = None) -> None:
@@ -130,6 +139,7 @@ class Detector:
 
         Raises:
             ModelFileError: If the file is missing, damaged or not one of ours.
+
         """
         detector = cls(read_model(model), threshold=threshold)
         detector._file.score(np.zeros((1, detector.metadata.window_samples), dtype=np.float32))
@@ -141,6 +151,7 @@ class Detector:
 
         Args:
             path: A file, a named pipe, or ``-`` for standard input.
+
         """
         try:
             with open_recording(path) as recording:
@@ -154,6 +165,7 @@ class Detector:
 
         Raises:
             AudioError: If it cannot be decoded to its end.
+
         """
         segments: list[Segment] = []
         scores: list[float] = []

@@ -29,6 +29,7 @@ class AudioError(DeepfakeAudioError):
 
     Attributes:
         reason: A stable word for scripts, one of ``AUDIO_REASONS``.
+
     """
 
     exit_code = 3

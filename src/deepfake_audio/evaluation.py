@@ -70,6 +70,7 @@ class Evaluation:
         accuracy_when_conclusive: Accuracy of those verdicts; None where all are inconclusive.
         sources: Per source, by name.
         systems: Per spoofing system, against all bona fide recordings.
+
     """
 
     n_bonafide: int
@@ -99,6 +100,7 @@ def evaluate(utterances: Sequence[Utterance], results: Iterable[Detection | Skip
 
     Raises:
         DataError: If, of what could be scored, a class is missing.
+
     """
     scored, skipped = [], []
     for utterance, result in zip(utterances, results, strict=True):

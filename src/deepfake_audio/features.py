@@ -67,6 +67,7 @@ class FeatureSpec:
         deltas: 0, 1 (first) or 2 (first and second differences).
         statistics: Any of ``mean``, ``std``, ``min``, ``max`` and percentiles such as ``p25``; none keeps the frames.
         normalise_level: Remove the mean of each window and scale it to a root mean square of 1 first.
+
     """
 
     kind: Kind
@@ -117,6 +118,7 @@ class FeatureSpec:
         Examples:
             >>> FeatureSpec("mfcc").changed("lfcc,n_bands=40,statistics=mean+std").statistics
             ('mean', 'std')
+
         """
         kind, *pairs = text.split(",")
         values: dict[str, Any] = {**self.to_dict(), "kind": kind.strip()}
@@ -182,6 +184,7 @@ def extract(windows: FloatArray, spec: FeatureSpec, *, batch_size: int = 32) -> 
 
     Returns:
         Shape (n_windows, *feature_shape(spec, window_samples)).
+
     """
     session = _session(spec, windows.shape[1])
     batches = [
@@ -309,10 +312,15 @@ def _bands(graph: _Graph, power: str, spec: FeatureSpec) -> str:
 
 
 def _mel_filters(spec: FeatureSpec) -> npt.NDArray[np.float64]:
-    import librosa
+    from librosa.filters import mel
 
-    filters: npt.NDArray[np.float64] = librosa.filters.mel(
-        sr=spec.sample_rate, n_fft=spec.n_fft, n_mels=spec.n_bands, fmin=spec.f_min, fmax=spec.f_max, dtype=np.float64
+    filters: npt.NDArray[np.float64] = mel(
+        sr=spec.sample_rate,
+        n_fft=spec.n_fft,
+        n_mels=spec.n_bands,
+        fmin=spec.f_min,
+        fmax=spec.f_max,
+        dtype=np.float64,
     )
     return filters
 

@@ -24,6 +24,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     Raises:
         OutputError: If the directory is missing, or nothing can be written there.
+
     """
     target = Path(path)
     if target.exists() and not target.is_file():
@@ -48,6 +49,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
             raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
         raise
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """
+    Find out before hours of work, not after, that a result could not be written.
+
+    Raises:
+        OutputError: If the directory is missing or not writable, or the path is a directory.
+
+    """
+    target = Path(path).resolve()
+    if target.is_dir():
+        raise OutputError(f"{target}: is a directory; give the name of a file")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target}: there is no directory {target.parent}")
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(f"{target}: the directory cannot be written to")
 
 
 def _mode_for(target: Path) -> int:

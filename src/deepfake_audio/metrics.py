@@ -5,7 +5,7 @@ Conventions: scores are higher for bona fide speech, in every function; no funct
 two answers. A trial is accepted as bona fide when ``score >= threshold``. Rates are fractions in [0, 1].
 
 - ``eer``          equal error rate by the rule of the ASVspoof evaluation packages (2019, 2021 and 5 agree)
-- ``decisions``    accuracy, balanced accuracy, precision, recall and F1 of the spoofed class at a threshold (scikit-learn)
+- ``decisions``    accuracy, balanced accuracy, precision, recall and F1 at a threshold (scikit-learn)
 - ``roc_auc``      area under the ROC curve (scikit-learn)
 - ``cllr``         cost of log-likelihood ratios in bits (Bruemmer and du Preez 2006, equation 20)
 - ``calibration_error``  expected calibration error of probabilities (Guo et al. 2017, equation 3)
@@ -63,6 +63,7 @@ def eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> EqualErrorRate:
     Examples:
         >>> eer([2.0, 3.0], [0.0, 1.0]).rate
         0.0
+
     """
     b, s = _trials(bonafide, spoof)
     scores = np.concatenate([b, s])
@@ -79,10 +80,11 @@ def decisions(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, threshold: float) -
     """
     Return what decisions at a fixed threshold give.
 
-    ``false_alarm_rate`` is the share of genuine trials called spoof, ``miss_rate`` that of spoofed trials called genuine.
+    ``false_alarm_rate`` is the share of genuine trials called spoof, ``miss_rate`` that of spoof called genuine.
 
     Raises:
         MetricError: If either is empty or holds NaN or infinity.
+
     """
     from sklearn.metrics import accuracy_score, balanced_accuracy_score, precision_recall_fscore_support
 
@@ -112,6 +114,7 @@ def roc_auc(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
     Examples:
         >>> roc_auc([2.0, 3.0], [0.0, 1.0])
         1.0
+
     """
     from sklearn.metrics import roc_auc_score
 
@@ -131,6 +134,7 @@ def cllr(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
     Examples:
         >>> cllr([0.0], [0.0])
         1.0
+
     """
     b, s = _trials(bonafide, spoof)
     return float((np.logaddexp(0.0, -b).mean() + np.logaddexp(0.0, s).mean()) / 2 / np.log(2))
@@ -151,6 +155,7 @@ def calibration_error(p_spoof: npt.ArrayLike, is_spoof: npt.ArrayLike, *, n_bins
 
     Raises:
         MetricError: If a class is missing, or a probability lies outside [0, 1].
+
     """
     p = np.asarray(p_spoof, dtype=np.float64)
     truth = np.asarray(is_spoof, dtype=bool)

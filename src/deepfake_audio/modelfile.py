@@ -65,6 +65,7 @@ class ModelMetadata:
         training: Data, options, seeds and held-out results of the run that made it.
         versions: Of this package and the libraries that made it.
         format: Version of this layout.
+
     """
 
     name: str
@@ -104,6 +105,7 @@ class ModelMetadata:
 
         Raises:
             ValueError: If it is no such document; the message says what was expected.
+
         """
         values = json.loads(text)
         if not isinstance(values, dict):
@@ -117,7 +119,7 @@ class ModelMetadata:
             raise ValueError(f"unknown keys: {', '.join(unknown)}")
         for key, kind in _JSON_TYPES.items():
             if not isinstance(values[key], kind) or isinstance(values[key], bool):
-                raise ValueError(f"{key} is a {type(values[key]).__name__}")
+                raise ValueError(f"{key} is a {type(values[key]).__name__}")  # noqa: TRY004
         scale, offset = (values["calibration"].get(key) for key in ("scale", "offset"))
         if not isinstance(scale, int | float) or not isinstance(offset, int | float):
             raise ValueError("calibration must hold the numbers scale and offset")  # noqa: TRY004
@@ -184,6 +186,7 @@ class ModelFile:
 
         Raises:
             ModelFileError: If the graph cannot run or does not give n finite numbers.
+
         """
         session = self._session
         try:
@@ -211,6 +214,7 @@ def read_model(name: str | os.PathLike[str]) -> ModelFile:
 
     Raises:
         ModelFileError: If it is missing, no ONNX model, not one of ours, or holds what could do harm.
+
     """
     path = resolve_model(name)
     content = _read_limited(path)
@@ -236,6 +240,7 @@ def write_model(path: str | os.PathLike[str], model: Any, metadata: ModelMetadat
         path: Where to.
         model: An ``onnx.ModelProto`` from ``signal`` to ``score``.
         metadata: What goes inside.
+
     """
     import onnx
 

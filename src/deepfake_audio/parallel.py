@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def ordered_map(
         jobs: How many processes; with 1 everything happens in this one.
         initializer: Called once in each process before the first item.
         initargs: What to call it with.
+
     """
     if jobs == 1:
         if initializer is not None:
@@ -63,7 +65,14 @@ def ordered_map(
 
 
 def _begin(initializer: Callable[..., None] | None, initargs: tuple[object, ...]) -> None:
-    """Leave Ctrl-C to the parent, which ends its workers; then initialise."""
+    """Leave Ctrl-C to the parent, which ends its workers, end with it if it is killed, and initialise."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if initializer is not None:
         initializer(*initargs)
+
+
+def _end_with_parent() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)

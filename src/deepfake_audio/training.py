@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -28,16 +28,16 @@ from deepfake_audio.augment import augment
 from deepfake_audio.backends import Examples, Options, Trained, load_backend
 from deepfake_audio.calibration import Calibration, fit_calibration
 from deepfake_audio.errors import AudioError, DataError, TrainingError
-from deepfake_audio.features import FeatureSpec
-from deepfake_audio.files import replacing
+from deepfake_audio.files import replacing, require_writable
 from deepfake_audio.metrics import cllr, eer
 from deepfake_audio.modelfile import INPUT, OUTPUT, ModelMetadata, write_model
 from deepfake_audio.parallel import ordered_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from deepfake_audio.datasets import Dataset, Utterance
+    from deepfake_audio.features import FeatureSpec
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -59,6 +59,10 @@ class Progress(Protocol):
         """Say that ``step`` of ``steps`` of a stage are done."""
 
 
+def _silent(stage: str, step: int, steps: int, note: str = "") -> None:
+    """Report nothing."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """
@@ -72,6 +76,7 @@ class Recipe:
         seed: Where all randomness starts.
         augment: Whether to train on changed copies of the windows as well.
         epochs: How often the CNN goes through the data, at most.
+
     """
 
     backend: str
@@ -129,7 +134,7 @@ def train(
     *,
     jobs: int = 1,
     log_dir: Path | None = None,
-    progress: Progress = lambda stage, step, steps, note="": None,
+    progress: Progress = _silent,
 ) -> TrainingRun:
     """
     Train a model and write its file, and a run record beside it.
@@ -146,15 +151,19 @@ def train(
         DataError: If a class is missing, or more than 5 % of the files cannot be used.
         TrainingError: If the model does not work, or its ONNX form differs from the original.
         MissingExtraError: If the backend's library is not installed.
+
     """
     backend = load_backend(recipe.backend)
+    for path in (output, record_path(output)):
+        require_writable(path)
     spec = recipe.spec or backend.DEFAULT_SPEC
     window = round((recipe.window_seconds or backend.WINDOW_SECONDS) * spec.sample_rate)
     _require_both_classes(dataset.utterances, str(dataset.root))
     clock = _Clock()
-    with tempfile.TemporaryDirectory(prefix="deepfake-audio-") as temporary, (Path(temporary) / "speech").open(
-        "wb"
-    ) as file:
+    with (
+        tempfile.TemporaryDirectory(prefix="deepfake-audio-") as temporary,
+        (Path(temporary) / "speech").open("wb") as file,
+    ):
         speech, bad = _read_speech(Speech(file), dataset, spec.sample_rate, jobs, progress)
         clock.lap("reading")
         parts = split(speech.utterances, recipe.seed)
@@ -164,7 +173,9 @@ def train(
         training = maker.examples(parts == TRAINING, copies, progress, "features")
         validation = maker.examples(parts == VALIDATION, 1, progress, "validation features")
         clock.lap("features")
-        options = Options(recipe.seed, recipe.epochs, log_dir, lambda step, n, note: progress("training", step, n, note))
+        options = Options(
+            recipe.seed, recipe.epochs, log_dir, lambda step, n, note: progress("training", step, n, note)
+        )
         trained = backend.train(training, validation, options)
         clock.lap("training")
         model = _joined(features.frontend(spec, window), trained.onnx)
@@ -194,9 +205,14 @@ def train(
         )
         sha256 = write_model(output, model, metadata)
     run = TrainingRun(output.name, sha256, metadata, trained.facts, bad, clock.laps)
-    with replacing(output.with_suffix(".json")) as stream:
+    with replacing(record_path(output)) as stream:
         stream.write(json.dumps(asdict(run), indent=2, sort_keys=True).encode() + b"\n")
     return run
+
+
+def record_path(model: Path) -> Path:
+    """Return where the run record of a model file lies."""
+    return model.with_suffix(".json")
 
 
 class _Clock:
@@ -273,6 +289,7 @@ def split(utterances: Sequence[Utterance], seed: int) -> npt.NDArray[np.int64]:
 
     Raises:
         DataError: If there are too few groups to have both classes in every part.
+
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -292,8 +309,8 @@ def split(utterances: Sequence[Utterance], seed: int) -> npt.NDArray[np.int64]:
     for part in (TRAINING, VALIDATION, CALIBRATION):
         if len(np.unique(labels[assigned == part])) < 2:  # noqa: PLR2004
             raise DataError(
-                f"{len(utterances)} recordings in {len(np.unique(groups))} groups are too few: genuine and spoofed ones are "
-                "needed in each of three parts (training, validation, calibration) that share no group"
+                f"{len(utterances)} recordings in {len(np.unique(groups))} groups are too few: genuine and spoofed "
+                "ones are needed in each of three parts (training, validation, calibration) that share no group"
             )
     return assigned
 
@@ -375,7 +392,7 @@ class _ExampleMaker:
         first, last = self.speech.ends[row], self.speech.ends[row + 1]
         n_pieces = -(-(last - first) // (2 * self.window))
         edges = np.linspace(first, last, n_pieces + 1).round().astype(int).tolist()
-        yield from zip(edges[:-1], edges[1:], strict=True)
+        yield from itertools.pairwise(edges)
 
 
 _worker: dict[str, Any] = {}
@@ -409,7 +426,10 @@ def _joined(front: Any, classifier: Any) -> Any:
     (target,) = [i.name for i in classifier.graph.input]
     front = onnx.compose.add_prefix(front, "frontend/")
     classifier = onnx.compose.add_prefix(classifier, "classifier/")
-    opsets = {o.domain: o.version for model in (front, classifier) for o in model.opset_import}
+    # A converter may declare less than it was asked for; what it emitted is valid for what it was asked for.
+    opsets: dict[str, int] = {}
+    for opset in (*front.opset_import, *classifier.opset_import):
+        opsets[opset.domain] = max(opset.version, opsets.get(opset.domain, 0))
     del front.opset_import[:], classifier.opset_import[:]
     for model in (front, classifier):
         model.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in sorted(opsets.items()))
@@ -457,7 +477,11 @@ def _require_equal(model: Any, trained: Trained, spec: FeatureSpec, windows: Flo
 
 
 def _calibrate(
-    model: Any, maker: _ExampleMaker, speech: Speech, rows: npt.NDArray[np.int64], weights: npt.NDArray[np.float64]
+    model: Any,
+    maker: _ExampleMaker,
+    speech: Speech,
+    rows: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.float64],
 ) -> tuple[Calibration, dict[str, float]]:
     """Calibrate on recordings held out for it; return also how well the model does there."""
     score = _run(model)
@@ -477,7 +501,11 @@ def _data_facts(dataset: Dataset, speech: Speech, parts: npt.NDArray[np.int64]) 
     def counts(part: int) -> dict[str, int]:
         chosen = [u for u, p in zip(speech.utterances, parts, strict=True) if p == part]
         n_bonafide = sum(u.is_bonafide for u in chosen)
-        return {"bonafide": n_bonafide, "spoof": len(chosen) - n_bonafide, "sources": len({u.source for u in chosen})}
+        return {
+            "bonafide": n_bonafide,
+            "spoof": len(chosen) - n_bonafide,
+            "sources": len({u.source for u in chosen}),
+        }
 
     return {
         "layout": dataset.layout,

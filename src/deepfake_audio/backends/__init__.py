@@ -14,16 +14,17 @@ Training may use any library; what it returns is ONNX, and the native function t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from deepfake_audio.features import FeatureSpec
 
 FloatArray = npt.NDArray[np.float32]
@@ -39,6 +40,7 @@ class Examples:
             augmented.
         is_bonafide: Shape (n_windows,).
         weights: How much each window counts, with a mean of 1, shape (n_windows,).
+
     """
 
     features: FloatArray
@@ -56,6 +58,7 @@ class Options:
         epochs: How often to go through the data, at most.
         log_dir: Where to write logs for TensorBoard.
         report: Called with the step, the number of steps and a word on how it goes.
+
     """
 
     seed: int = 0
@@ -73,6 +76,7 @@ class Trained:
         onnx: A model from ``features`` of shape (n, *feature_shape) to ``score`` of shape (n,), higher = more genuine.
         score: The native function that ``onnx`` must equal.
         facts: What happened, for the run record: plain values that JSON can hold.
+
     """
 
     onnx: Any

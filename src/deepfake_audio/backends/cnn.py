@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -39,12 +40,13 @@ def train(training: Examples, validation: Examples, options: Options) -> Trained
 
     Raises:
         MissingExtraError: If Keras or TensorFlow are not installed.
+
     """
     keras = _keras()
     keras.utils.set_random_seed(options.seed)
     n_bands, n_frames = training.features.shape[2:]
     network = _network(keras, n_bands, n_frames)
-    steps = -(-len(training.is_bonafide) // BATCH_SIZE)
+    steps = math.ceil(len(training.is_bonafide) / BATCH_SIZE)
     classifier = keras.Sequential([network, keras.layers.Activation("sigmoid")])
     classifier.compile(
         optimizer=keras.optimizers.Adam(
@@ -120,7 +122,7 @@ def _batches(keras: Any, examples: Examples, seed: int) -> Any:
             self._copy = (np.arange(n_windows) + self._epoch) % n_copies
 
         def __len__(self) -> int:
-            return -(-len(self._order) // BATCH_SIZE)
+            return math.ceil(len(self._order) / BATCH_SIZE)
 
         def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
             rng = np.random.default_rng([seed, self._epoch, index])

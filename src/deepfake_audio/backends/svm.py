@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,14 @@ def train(training: Examples, validation: Examples, options: Options) -> Trained
     options.report(0, 1, f"fitting {len(features):,} windows of {features.shape[1]} features")
     model = make_pipeline(
         StandardScaler(),
-        SVC(C=C, kernel="rbf", gamma="scale", class_weight="balanced", random_state=options.seed, cache_size=1000),
+        SVC(
+            C=C,
+            kernel="rbf",
+            gamma="scale",
+            class_weight="balanced",
+            random_state=options.seed,
+            cache_size=1000,
+        ),
     )
     model.fit(features, is_bonafide, svc__sample_weight=weights)
     n_support = int(model[-1].n_support_.sum())
@@ -68,17 +76,21 @@ def _to_onnx(model: Any, n_features: int) -> Any:
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
-    converted = convert_sklearn(
-        model,
-        initial_types=[("features", FloatTensorType([None, n_features]))],
-        options={id(model): {"raw_scores": True, "zipmap": False}},
-        target_opset={"": OPSET, "ai.onnx.ml": 3},
-    )
-    # The converter gives a label and one raw score per class; only the second, that of bona fide, is kept.
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", FutureWarning
+        )  # the converter reads attributes that scikit-learn 1.9 deprecates
+        converted = convert_sklearn(
+            model,
+            initial_types=[("features", FloatTensorType([None, n_features]))],
+            options={id(model): {"raw_scores": True, "zipmap": False}},
+            target_opset={"": OPSET, "ai.onnx.ml": 3},
+        )
+    # The converter gives a label and two raw scores; the first is scikit-learn's decision function.
     graph = converted.graph
     scores = graph.output[1].name
-    graph.initializer.append(onnx.numpy_helper.from_array(np.array(1, dtype=np.int64), "bonafide_class"))
-    graph.node.append(onnx.helper.make_node("Gather", [scores, "bonafide_class"], ["score"], axis=1))
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array(0, dtype=np.int64), "decision"))
+    graph.node.append(onnx.helper.make_node("Gather", [scores, "decision"], ["score"], axis=1))
     del graph.output[:]
     graph.output.append(onnx.helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, ["n"]))
     converted.ir_version = IR_VERSION

@@ -22,10 +22,25 @@ if TYPE_CHECKING:
 SCHEMA = "deepfake-audio/1"
 EVALUATION_SCHEMA = "deepfake-audio-evaluation/1"
 
-CSV_COLUMNS = (
-    "path status verdict p_deepfake llr_genuine reasons duration_seconds speech_seconds sample_rate channels sha256 "
-    "segments model_name model_sha256 version reason message"
-).split()
+CSV_COLUMNS = [
+    "path",
+    "status",
+    "verdict",
+    "p_deepfake",
+    "llr_genuine",
+    "reasons",
+    "duration_seconds",
+    "speech_seconds",
+    "sample_rate",
+    "channels",
+    "sha256",
+    "segments",
+    "model_name",
+    "model_sha256",
+    "version",
+    "reason",
+    "message",
+]
 
 
 def record(result: Detection | Skipped, *, segments: bool = False) -> dict[str, Any]:
@@ -35,6 +50,7 @@ def record(result: Detection | Skipped, *, segments: bool = False) -> dict[str, 
     Args:
         result: What the detector said.
         segments: Whether to include the scores of the windows; ``segments`` is None otherwise.
+
     """
     tail = {"model": dataclasses.asdict(result.model), "version": __version__}
     if isinstance(result, Skipped):

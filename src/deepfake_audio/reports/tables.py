@@ -116,7 +116,10 @@ def write_training(run: TrainingRun, stream: TextIO) -> None:
         words = f"{counts['bonafide']:,} genuine, {counts['spoof']:,} deepfake, {counts['sources']:,} sources"
         table.add_row(f"{part} recordings", words)
     table.add_row("left out as unusable", f"{len(run.bad):,}")
-    table.add_row("held-out EER / Cllr", f"{_percent(held_out['eer'])} / {held_out['cllr']:.3f} bits ({held_out['n']} files)")
+    table.add_row(
+        "held-out EER / Cllr",
+        f"{_percent(held_out['eer'])} / {held_out['cllr']:.3f} bits ({held_out['n']} files)",
+    )
     table.add_row("ONNX equals the original within", f"{run.metadata.training['onnx_difference']:g}")
     table.add_row("seconds", ", ".join(f"{name} {seconds:.0f}" for name, seconds in run.seconds.items()))
     table.add_row("model", Text(f"{run.model} ({run.metadata.name}, SHA-256 {run.sha256[:16]}...)"))

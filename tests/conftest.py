@@ -1,0 +1,35 @@
+"""What several test modules share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from signals import write_voices
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the directory of real speech and reference scores, which is not part of this repository."""
+    if not (SHARED / "corpus" / "manifest.csv").is_file():
+        pytest.skip("needs ../shared, which is not here")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small labelled data set, made by the tests."""
+    return write_voices(tmp_path_factory.mktemp("voices"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(voices: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model file that tells the two kinds of `voices` apart; trained in a few seconds."""
+    from deepfake_audio.datasets import read_dataset
+    from deepfake_audio.training import Recipe, train
+
+    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
+    train(read_dataset(voices), Recipe("svm", name="tiny", window_seconds=1.0, augment=False), path)
+    return path
