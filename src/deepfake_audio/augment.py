@@ -110,16 +110,17 @@ def reverberate(signal: FloatArray, sample_rate: int, rng: np.random.Generator) 
     return (signal + wet).astype(np.float32)
 
 
-# What may happen, and how often each does, in this order: the way from a mouth to a file.
+# What may happen, and how often each does, in this order: the way from a mouth to a file. More than a third of all
+# signals pass unchanged.
 _CHAIN: tuple[tuple[float, Callable[[FloatArray, int, np.random.Generator], FloatArray]], ...] = (
-    (0.15, reverberate),
-    (0.30, equalise),
-    (0.30, add_noise),
-    (0.20, gain),
-    (0.15, resample_down_and_up),
-    (0.30, band_limit),
-    (0.10, quantise),
-    (0.25, compress),
+    (0.08, reverberate),
+    (0.15, equalise),
+    (0.15, add_noise),
+    (0.10, gain),
+    (0.08, resample_down_and_up),
+    (0.15, band_limit),
+    (0.05, quantise),
+    (0.15, compress),
 )
 
 

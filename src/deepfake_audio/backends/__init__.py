@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_audio.features import IR_VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -94,6 +96,39 @@ class Backend(Protocol):
 
     def train(self, training: Examples, validation: Examples, options: Options) -> Trained:
         """Learn from ``training``; ``validation`` is disjoint by source and may be used to stop early."""
+
+
+def finished(model: Any, output: str) -> Any:
+    """
+    Give a converter's model the form that ``Trained`` wants, the same for the same weights.
+
+    Converters name graphs, nodes and tensors after counters, random numbers and Python objects; here tensors are
+    numbered as they appear, and everything that is not needed to run is dropped.
+
+    Args:
+        model: The ONNX model, changed in place.
+        output: The tensor of shape (n,) that becomes the output ``score``.
+
+    """
+    import onnx
+
+    graph = model.graph
+    names = {i.name: i.name for i in graph.input} | {output: "score", "": ""}
+    for tensor in graph.initializer:
+        names.setdefault(tensor.name, f"constant_{len(names)}")
+        tensor.name = names[tensor.name]
+    for node in graph.node:
+        node.name, node.doc_string = "", ""
+        node.input[:] = [names.setdefault(name, f"tensor_{len(names)}") for name in node.input]
+        node.output[:] = [names.setdefault(name, f"tensor_{len(names)}") for name in node.output]
+    for value in graph.input:
+        value.type.tensor_type.shape.dim[0].dim_param = "n"
+    for repeated in (graph.output, graph.value_info, model.metadata_props):
+        del repeated[:]
+    graph.output.append(onnx.helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, ["n"]))
+    graph.name, graph.doc_string, model.doc_string = "classifier", "", ""
+    model.ir_version = IR_VERSION
+    return model
 
 
 BACKENDS = {"svm": "deepfake_audio.backends.svm", "cnn": "deepfake_audio.backends.cnn"}

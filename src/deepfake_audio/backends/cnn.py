@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepfake_audio.augment import mask_spectrogram
-from deepfake_audio.backends import Trained
+from deepfake_audio.backends import Trained, finished
 from deepfake_audio.errors import MissingExtraError
-from deepfake_audio.features import IR_VERSION, OPSET, FeatureSpec
+from deepfake_audio.features import OPSET, FeatureSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     from deepfake_audio.backends import Examples, FloatArray, Options
@@ -43,6 +47,7 @@ def train(training: Examples, validation: Examples, options: Options) -> Trained
 
     """
     keras = _keras()
+    keras.utils.clear_session()  # so that layers get the same names whatever was trained before
     keras.utils.set_random_seed(options.seed)
     n_bands, n_frames = training.features.shape[2:]
     network = _network(keras, n_bands, n_frames)
@@ -83,10 +88,31 @@ def _keras() -> Any:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        import keras
+        with _quiet():
+            import keras
+
+            keras.ops.zeros(1)  # the first operation wakes TensorFlow up, which has much to say
+            if keras.backend.backend() == "tensorflow":
+                import tensorflow as tf
+
+                tf.config.experimental.enable_op_determinism()
     except ImportError:
         raise MissingExtraError("cnn", "training a CNN") from None
     return keras
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep notes of TensorFlow and tf2onnx on their own build and versions off the terminal."""
+    with open(os.devnull, "w") as nowhere, warnings.catch_warnings():  # noqa: PTH123 - os.devnull is no Path
+        warnings.simplefilter("ignore")
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _network(keras: Any, n_bands: int, n_frames: int) -> Any:
@@ -94,10 +120,10 @@ def _network(keras: Any, n_bands: int, n_frames: int) -> Any:
     layers = keras.layers
     x = inputs = keras.Input((n_bands, n_frames), name="features")
     x = layers.Reshape((n_bands, n_frames, 1))(x)
-    x = layers.BatchNormalization()(x)
+    x = layers.BatchNormalization(momentum=0.9)(x)
     for channels in _CHANNELS:
         x = layers.Conv2D(channels, 3, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.ReLU()(x)
         x = layers.MaxPooling2D(2)(x)
         x = layers.Dropout(0.1)(x)
@@ -157,13 +183,11 @@ def _to_onnx(network: Any) -> Any:
 
     with tempfile.TemporaryDirectory(prefix="deepfake-audio-") as directory:
         path = Path(directory) / "network.onnx"
-        network.export(str(path), format="onnx", opset_version=OPSET, verbose=False)
+        with _quiet():
+            network.export(str(path), format="onnx", opset_version=OPSET, verbose=False)
         model = onnx.load(str(path))
     graph = model.graph
     logits = graph.output[0].name
     graph.initializer.append(onnx.numpy_helper.from_array(np.array([1], dtype=np.int64), "logit_axis"))
-    graph.node.append(onnx.helper.make_node("Squeeze", [logits, "logit_axis"], ["score"]))
-    del graph.output[:]
-    graph.output.append(onnx.helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, ["n"]))
-    model.ir_version = IR_VERSION
-    return model
+    graph.node.append(onnx.helper.make_node("Squeeze", [logits, "logit_axis"], ["flat_logits"]))
+    return finished(model, "flat_logits")

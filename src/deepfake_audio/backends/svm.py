@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepfake_audio.backends import Trained
-from deepfake_audio.features import IR_VERSION, OPSET, FeatureSpec
+from deepfake_audio.backends import Trained, finished
+from deepfake_audio.features import OPSET, FeatureSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -90,8 +90,5 @@ def _to_onnx(model: Any, n_features: int) -> Any:
     graph = converted.graph
     scores = graph.output[1].name
     graph.initializer.append(onnx.numpy_helper.from_array(np.array(0, dtype=np.int64), "decision"))
-    graph.node.append(onnx.helper.make_node("Gather", [scores, "decision"], ["score"], axis=1))
-    del graph.output[:]
-    graph.output.append(onnx.helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, ["n"]))
-    converted.ir_version = IR_VERSION
-    return converted
+    graph.node.append(onnx.helper.make_node("Gather", [scores, "decision"], ["first_score"], axis=1))
+    return finished(converted, "first_score")
