@@ -71,7 +71,6 @@ class Recording:
 
         Raises:
             AudioError: If the decoder fails, samples are not finite, or there are none.
-
         """
         return resample(self._mono(), self.sample_rate, sample_rate)
 
@@ -96,7 +95,6 @@ def open_recording(path: str | os.PathLike[str]) -> Iterator[Recording]:
 
     Raises:
         AudioError: If it is missing, empty, no audio, damaged, or outside the limits of this module.
-
     """
     name = display_name(path)
     with _open_file(path, name) as file:
@@ -398,7 +396,6 @@ class Window:
         end: Where it ends in the source, in seconds.
         speech_seconds: The speech in it that no earlier window held.
         signal: Shape (window_samples,). Speech shorter than a window is repeated until the window is full.
-
     """
 
     start: float

@@ -139,7 +139,6 @@ def mask_spectrogram(features: FloatArray, rng: np.random.Generator) -> FloatArr
     Args:
         features: Shape (n_bands, n_frames).
         rng: What decides where and how wide: up to a sixth of the bands and an eighth of the frames each.
-
     """
     masked = features.copy()
     fill = features.mean()

@@ -41,7 +41,6 @@ def score_all(paths: Iterable[str], detector: Detector, *, jobs: int = 1) -> Ite
         paths: Files, or ``-`` for standard input.
         detector: What to score with; each process gets its own copy.
         jobs: How many processes; few files are scored in this one.
-
     """
     paths = iter(paths)
     first = list(itertools.islice(paths, _FILES_PER_PROCESS + 1))

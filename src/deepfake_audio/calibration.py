@@ -53,7 +53,6 @@ def fit_calibration(
 
     Raises:
         TrainingError: If a class is missing, or if higher scores do not mean genuine.
-
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -63,8 +62,9 @@ def fit_calibration(
     n_class = np.where(is_genuine, is_genuine.sum(), (~is_genuine).sum())
     sure = (n_class + 1.0) / (n_class + 2.0)
     # A soft target is two samples: one of either class, with the target's two parts as their weights.
-    spread = float(scores.std()) or 1.0
-    features = np.concatenate([scores, scores])[:, np.newaxis] / spread
+    # The solver wants numbers around 0 and 1; equal scores, of which nothing can be learnt, all become 0.
+    centre, spread = float(np.median(scores)), float(scores.std()) or 1.0
+    features = (np.concatenate([scores, scores])[:, np.newaxis] - centre) / spread
     targets = np.concatenate([is_genuine, ~is_genuine])
     parts = np.concatenate([share * sure, share * (1 - sure)]) * len(scores)
     model = LogisticRegression(C=1e6).fit(features, targets, sample_weight=parts)
@@ -74,7 +74,7 @@ def fit_calibration(
             "on the recordings held out for calibration the model does no better than chance; "
             "it needs more, or more varied, training data"
         )
-    return Calibration(scale, float(model.intercept_[0]))
+    return Calibration(scale, float(model.intercept_[0]) - scale * centre)
 
 
 def p_deepfake(llr_genuine: float, prior: float = PRIOR_DEEPFAKE) -> float:
@@ -90,19 +90,18 @@ def p_deepfake(llr_genuine: float, prior: float = PRIOR_DEEPFAKE) -> float:
         0.5
         >>> round(p_deepfake(-2.0), 3)
         0.881
-
     """
     log_odds = math.log(prior / (1 - prior)) - llr_genuine
-    return 1 / (1 + math.exp(-log_odds)) if log_odds > 0 else 1 - 1 / (1 + math.exp(log_odds))
+    smaller = math.exp(-abs(log_odds))  # never overflows
+    return (1 if log_odds > 0 else smaller) / (1 + smaller)
 
 
 def llr_at(p: float, prior: float = PRIOR_DEEPFAKE) -> float:
     """
-    Return the log-likelihood ratio at which ``p_deepfake`` is ``p``.
+    Return the log-likelihood ratio at which ``p_deepfake`` is ``p``, a number in (0, 1).
 
     Examples:
         >>> llr_at(0.5)
         0.0
-
     """
     return math.log(prior / (1 - prior)) - math.log(p / (1 - p))

@@ -188,7 +188,6 @@ def predict(
         deepfake-audio predict uploads/ --format csv -o results.csv
 
         deepfake-audio predict call.wav --segments --fail-on deepfake
-
     """
     from deepfake_audio.batch import find_inputs, score_all
     from deepfake_audio.calibration import llr_at
@@ -242,7 +241,6 @@ def evaluate(
         deepfake-audio evaluate my-recordings/
 
         deepfake-audio evaluate LA/ --partition eval --model mine.onnx --format json -o result.json
-
     """
     from deepfake_audio import evaluation
     from deepfake_audio.batch import score_all
@@ -321,7 +319,6 @@ def train(
         deepfake-audio train my-recordings/ --backend svm -o mine.onnx
 
         deepfake-audio train manifest.csv --partition train --backend cnn --epochs 60 -o mine.onnx
-
     """
     from deepfake_audio import training
     from deepfake_audio.backends import load_backend

@@ -11,13 +11,14 @@ Every layout is one entry of ``LAYOUTS``: how to recognise it, and how to read i
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import enum
 import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from deepfake_audio.errors import DataError
 
@@ -33,7 +34,7 @@ class Label(enum.StrEnum):
 
 
 _LABELS = {
-    **dict.fromkeys(("bonafide", "bona-fide", "bona_fide", "genuine", "real", "human"), Label.BONAFIDE),
+    **dict.fromkeys(("bonafide", "bona fide", "bona-fide", "bona_fide", "genuine", "real", "human"), Label.BONAFIDE),
     **dict.fromkeys(("spoof", "spoofed", "deepfake", "fake", "synthetic"), Label.SPOOF),
 }
 _PARTITIONS = {
@@ -86,7 +87,6 @@ class Utterance:
         group: What must not be on both sides of a split: speaker, author, list of sentences.
         system: What synthesised it; empty for bona fide.
         speaker: Who speaks, where known.
-
     """
 
     path: Path
@@ -118,7 +118,6 @@ class Dataset:
 
         Raises:
             DataError: If there is none of that name.
-
         """
         wanted = _PARTITIONS.get(partition.lower(), partition)
         chosen = tuple(u for u in self.utterances if u.partition == wanted)
@@ -164,7 +163,6 @@ def read_dataset(
 
     Raises:
         DataError: If nothing is there, or it does not fit the layout.
-
     """
     root = Path(root)
     if not root.exists():
@@ -200,12 +198,35 @@ def _label(text: str, where: str) -> Label:
 
 
 def audio_files(directory: Path) -> Iterator[Path]:
-    """Yield the audio files below a directory in a stable order; links to directories are not followed."""
-    for parent, directories, names in os.walk(directory):
-        directories.sort()
+    """
+    Yield the audio files below a directory in a stable order.
+
+    Hidden files and directories are left out, and links to directories are not followed.
+
+    Raises:
+        DataError: If a directory cannot be listed: what lies in it would be missing without a word.
+    """
+    for parent, directories, names in os.walk(directory, onerror=_refuse):
+        directories[:] = sorted(name for name in directories if not name.startswith("."))
         for name in sorted(names):
             if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith("."):
                 yield Path(parent) / name
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename}: the directory cannot be listed ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[TextIO]:
+    """Open a manifest or protocol; what cannot be read is a ``DataError``."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            yield stream
+    except OSError as error:
+        raise DataError(f"{path}: cannot be opened ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as text in UTF-8 ({error})") from error
 
 
 # --- folders ---------------------------------------------------------------------------------------------------
@@ -259,25 +280,22 @@ def _is_csv(root: Path) -> bool:
 def _read_csv(root: Path, columns: Mapping[str, str]) -> Iterator[Utterance]:
     if not root.is_file():
         raise DataError(f"{root}: the layout csv needs a manifest file, this is a directory")
-    try:
-        with root.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.DictReader(stream, delimiter="\t" if root.suffix.lower() == ".tsv" else ",")
-            places = _find_columns(root, rows.fieldnames or (), columns)
-            for row in rows:
-                where = f"{root}, line {rows.line_num}"
-                values = {name: (row[header] or "").strip() for name, header in places.items()}
-                if not values["path"]:
-                    raise DataError(f"{where}: the column {places['path']!r} is empty")
-                yield _csv_utterance(root, values, where)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{root}: cannot be read as a CSV file in UTF-8 ({error})") from error
+    with _reading(root) as stream:
+        rows = csv.DictReader(stream, delimiter="\t" if root.suffix.lower() == ".tsv" else ",")
+        places = _find_columns(root, rows.fieldnames or (), columns)
+        for row in rows:
+            where = f"{root}, line {rows.line_num}"
+            values = {name: (row[header] or "").strip() for name, header in places.items()}
+            if not values["path"]:
+                raise DataError(f"{where}: the column {places['path']!r} is empty")
+            yield _csv_utterance(root, values, where)
 
 
 def _csv_utterance(root: Path, values: Mapping[str, str], where: str) -> Utterance:
     label = _label(values["label"], where)
     partition = values.get("partition", "")
     return Utterance(
-        root.parent / values["path"],
+        _csv_path(root, values["path"]),
         label,
         utterance_id=values["path"],
         partition=_PARTITIONS.get(partition.lower(), partition),
@@ -286,6 +304,14 @@ def _csv_utterance(root: Path, values: Mapping[str, str], where: str) -> Utteran
         system=values.get("system", "") if label is Label.SPOOF else "",
         speaker=values.get("speaker", ""),
     )
+
+
+def _csv_path(root: Path, text: str) -> Path:
+    """Return where a file lies: seen from the manifest, unless its path is absolute."""
+    path = root.parent / text
+    if "\\" in text and not path.exists():
+        return root.parent / text.replace("\\", "/")  # the manifest was written on Windows
+    return path
 
 
 def _find_columns(root: Path, header: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
@@ -345,7 +371,7 @@ def _read_asvspoof2019(root: Path, _columns: Mapping[str, str]) -> Iterator[Utte
 
 def _read_asvspoof2019_protocol(protocol: Path, audio: Path, partition: str) -> Iterator[Utterance]:
     """Read lines of ``SPEAKER UTTERANCE ENVIRONMENT SYSTEM KEY``, separated by spaces."""
-    with protocol.open(encoding="utf-8") as lines:
+    with _reading(protocol) as lines:
         for number, line in enumerate(lines, start=1):
             columns = line.split()
             if not columns:

@@ -83,7 +83,6 @@ class Detection:
         sha256: Of the file's bytes.
         segments: One per window, in order.
         model: Which model it was.
-
     """
 
     path: str
@@ -118,7 +117,6 @@ class Detector:
         metadata: What the model file says about itself.
         model: Its name and hash.
         threshold: Log-likelihood ratio below which a recording is called a deepfake.
-
     """
 
     def __init__(self, model_file: ModelFile, *, threshold: float | None = None) -> None:
@@ -139,7 +137,6 @@ class Detector:
 
         Raises:
             ModelFileError: If the file is missing, damaged or not one of ours.
-
         """
         detector = cls(read_model(model), threshold=threshold)
         detector._file.score(np.zeros((1, detector.metadata.window_samples), dtype=np.float32))
@@ -151,7 +148,6 @@ class Detector:
 
         Args:
             path: A file, a named pipe, or ``-`` for standard input.
-
         """
         try:
             with open_recording(path) as recording:
@@ -165,7 +161,6 @@ class Detector:
 
         Raises:
             AudioError: If it cannot be decoded to its end.
-
         """
         segments: list[Segment] = []
         scores: list[float] = []

@@ -29,7 +29,6 @@ class AudioError(DeepfakeAudioError):
 
     Attributes:
         reason: A stable word for scripts, one of ``AUDIO_REASONS``.
-
     """
 
     exit_code = 3

@@ -8,12 +8,12 @@ guessed.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepfake_audio.calibration import p_deepfake
 from deepfake_audio.detector import Detection, Skipped
 from deepfake_audio.errors import DataError, MetricError
 from deepfake_audio.metrics import Decisions, EqualErrorRate, calibration_error, cllr, decisions, eer, roc_auc
@@ -70,7 +70,6 @@ class Evaluation:
         accuracy_when_conclusive: Accuracy of those verdicts; None where all are inconclusive.
         sources: Per source, by name.
         systems: Per spoofing system, against all bona fide recordings.
-
     """
 
     n_bonafide: int
@@ -100,7 +99,6 @@ def evaluate(utterances: Sequence[Utterance], results: Iterable[Detection | Skip
 
     Raises:
         DataError: If, of what could be scored, a class is missing.
-
     """
     scored, skipped = [], []
     for utterance, result in zip(utterances, results, strict=True):
@@ -108,20 +106,23 @@ def evaluate(utterances: Sequence[Utterance], results: Iterable[Detection | Skip
             skipped.append(result)
         elif result.llr_genuine is not None:
             scored.append(Scored(utterance, result, result.llr_genuine))
+    n_no_speech = len(utterances) - len(scored) - len(skipped)
     bonafide, spoof = _llrs(scored, bonafide=True), _llrs(scored, bonafide=False)
     try:
         equal = eer(bonafide, spoof)
     except MetricError as error:
-        hint = f"; {len(skipped)} of {len(utterances)} recordings could not be read, first: {skipped[0].message}"
-        raise DataError(f"nothing to evaluate: {error}{hint if skipped else ''}") from error
+        left_out = f"; no speech in {n_no_speech} of {len(utterances)} recordings" if n_no_speech else ""
+        if skipped:
+            left_out += f"; {len(skipped)} of {len(utterances)} could not be read, first: {skipped[0].message}"
+        raise DataError(f"nothing to evaluate: {error}{left_out}") from error
     conclusive = [s for s in scored if s.detection.verdict != "inconclusive"]
-    right = [s.utterance.is_bonafide == (s.llr >= threshold) for s in conclusive]
-    sources = _parts(scored, lambda u: u.source, threshold)
+    right = [s.utterance.is_bonafide == (s.detection.verdict == "genuine") for s in conclusive]
+    sources = _sources(scored, threshold)
     both = [part.eer for part in sources if part.eer is not None]
     return Evaluation(
         n_bonafide=len(bonafide),
         n_spoof=len(spoof),
-        n_no_speech=len(utterances) - len(scored) - len(skipped),
+        n_no_speech=n_no_speech,
         skipped=tuple(skipped),
         decisions=decisions(bonafide, spoof, threshold),
         eer=equal,
@@ -129,7 +130,7 @@ def evaluate(utterances: Sequence[Utterance], results: Iterable[Detection | Skip
         roc_auc=roc_auc(bonafide, spoof),
         cllr=cllr(bonafide, spoof),
         calibration_error=calibration_error(
-            [s.detection.p_deepfake or 0.0 for s in scored], [not s.utterance.is_bonafide for s in scored]
+            [p_deepfake(s.llr) for s in scored], [not s.utterance.is_bonafide for s in scored]
         ),
         coverage=len(conclusive) / len(scored),
         accuracy_when_conclusive=float(np.mean(right)) if right else None,
@@ -142,23 +143,28 @@ def _llrs(scored: Iterable[Scored], *, bonafide: bool) -> list[float]:
     return [s.llr for s in scored if s.utterance.is_bonafide is bonafide]
 
 
-def _parts(scored: Sequence[Scored], key: Callable[[Utterance], str], threshold: float) -> tuple[Part, ...]:
-    names = Counter(key(s.utterance) for s in scored)
-    members = {name: [s for s in scored if key(s.utterance) == name] for name in names}
+def _sources(scored: Iterable[Scored], threshold: float) -> tuple[Part, ...]:
     return tuple(
-        _part(name, _llrs(members[name], bonafide=True), _llrs(members[name], bonafide=False), threshold)
-        for name in sorted(names)
+        _part(name, _llrs(members, bonafide=True), _llrs(members, bonafide=False), threshold)
+        for name, members in _by(lambda u: u.source, scored)
     )
 
 
 def _systems(scored: Sequence[Scored], threshold: float) -> tuple[Part, ...]:
     """Compare each system's utterances with all bona fide ones, as the ASVspoof challenges do."""
     bonafide = _llrs(scored, bonafide=True)
-    spoofed = [s for s in scored if not s.utterance.is_bonafide]
-    names = sorted({s.utterance.system for s in spoofed})
+    spoofed = (s for s in scored if not s.utterance.is_bonafide)
     return tuple(
-        _part(name, bonafide, [s.llr for s in spoofed if s.utterance.system == name], threshold) for name in names
+        _part(name, bonafide, _llrs(members, bonafide=False), threshold)
+        for name, members in _by(lambda u: u.system, spoofed)
     )
+
+
+def _by(key: Callable[[Utterance], str], scored: Iterable[Scored]) -> list[tuple[str, list[Scored]]]:
+    members: dict[str, list[Scored]] = {}
+    for s in scored:
+        members.setdefault(key(s.utterance), []).append(s)
+    return sorted(members.items())
 
 
 def _part(name: str, bonafide: Sequence[float], spoof: Sequence[float], threshold: float) -> Part:

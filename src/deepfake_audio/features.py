@@ -67,7 +67,6 @@ class FeatureSpec:
         deltas: 0, 1 (first) or 2 (first and second differences).
         statistics: Any of ``mean``, ``std``, ``min``, ``max`` and percentiles such as ``p25``; none keeps the frames.
         normalise_level: Remove the mean of each window and scale it to a root mean square of 1 first.
-
     """
 
     kind: Kind
@@ -118,7 +117,6 @@ class FeatureSpec:
         Examples:
             >>> FeatureSpec("mfcc").changed("lfcc,n_bands=40,statistics=mean+std").statistics
             ('mean', 'std')
-
         """
         kind, *pairs = text.split(",")
         values: dict[str, Any] = {**self.to_dict(), "kind": kind.strip()}
@@ -184,7 +182,6 @@ def extract(windows: FloatArray, spec: FeatureSpec, *, batch_size: int = 32) -> 
 
     Returns:
         Shape (n_windows, *feature_shape(spec, window_samples)).
-
     """
     session = _session(spec, windows.shape[1])
     batches = [

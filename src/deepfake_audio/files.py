@@ -24,7 +24,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     Raises:
         OutputError: If the directory is missing, or nothing can be written there.
-
     """
     target = Path(path)
     if target.exists() and not target.is_file():
@@ -57,7 +56,6 @@ def require_writable(path: str | os.PathLike[str]) -> None:
 
     Raises:
         OutputError: If the directory is missing or not writable, or the path is a directory.
-
     """
     target = Path(path).resolve()
     if target.is_dir():

@@ -63,14 +63,14 @@ def eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> EqualErrorRate:
     Examples:
         >>> eer([2.0, 3.0], [0.0, 1.0]).rate
         0.0
-
     """
     b, s = _trials(bonafide, spoof)
     scores = np.concatenate([b, s])
     is_bonafide = np.repeat([1, 0], [len(b), len(s)])
     order = np.argsort(scores, kind="stable")
     frr = np.concatenate([[0.0], np.cumsum(is_bonafide[order]) / len(b)])
-    far = np.concatenate([[1.0], 1.0 - np.cumsum(1 - is_bonafide[order]) / len(s)])
+    # Count first, then divide: `1 - n / m` is rounded otherwise, and then another minimum may come first.
+    far = np.concatenate([[1.0], (len(s) - np.cumsum(1 - is_bonafide[order])) / len(s)])
     thresholds = np.concatenate([[scores.min() - 0.001], scores[order]])
     at = int(np.argmin(np.abs(frr - far)))
     return EqualErrorRate(float((frr[at] + far[at]) / 2), float(thresholds[at]))
@@ -84,7 +84,6 @@ def decisions(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, threshold: float) -
 
     Raises:
         MetricError: If either is empty or holds NaN or infinity.
-
     """
     from sklearn.metrics import accuracy_score, balanced_accuracy_score, precision_recall_fscore_support
 
@@ -114,7 +113,6 @@ def roc_auc(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
     Examples:
         >>> roc_auc([2.0, 3.0], [0.0, 1.0])
         1.0
-
     """
     from sklearn.metrics import roc_auc_score
 
@@ -134,7 +132,6 @@ def cllr(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
     Examples:
         >>> cllr([0.0], [0.0])
         1.0
-
     """
     b, s = _trials(bonafide, spoof)
     return float((np.logaddexp(0.0, -b).mean() + np.logaddexp(0.0, s).mean()) / 2 / np.log(2))
@@ -155,7 +152,6 @@ def calibration_error(p_spoof: npt.ArrayLike, is_spoof: npt.ArrayLike, *, n_bins
 
     Raises:
         MetricError: If a class is missing, or a probability lies outside [0, 1].
-
     """
     p = np.asarray(p_spoof, dtype=np.float64)
     truth = np.asarray(is_spoof, dtype=bool)

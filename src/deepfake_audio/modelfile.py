@@ -65,7 +65,6 @@ class ModelMetadata:
         training: Data, options, seeds and held-out results of the run that made it.
         versions: Of this package and the libraries that made it.
         format: Version of this layout.
-
     """
 
     name: str
@@ -105,7 +104,6 @@ class ModelMetadata:
 
         Raises:
             ValueError: If it is no such document; the message says what was expected.
-
         """
         values = json.loads(text)
         if not isinstance(values, dict):
@@ -186,7 +184,6 @@ class ModelFile:
 
         Raises:
             ModelFileError: If the graph cannot run or does not give n finite numbers.
-
         """
         session = self._session
         try:
@@ -214,7 +211,6 @@ def read_model(name: str | os.PathLike[str]) -> ModelFile:
 
     Raises:
         ModelFileError: If it is missing, no ONNX model, not one of ours, or holds what could do harm.
-
     """
     path = resolve_model(name)
     content = _read_limited(path)
@@ -240,7 +236,6 @@ def write_model(path: str | os.PathLike[str], model: Any, metadata: ModelMetadat
         path: Where to.
         model: An ``onnx.ModelProto`` from ``signal`` to ``score``.
         metadata: What goes inside.
-
     """
     import onnx
 

@@ -42,7 +42,6 @@ def ordered_map(
         jobs: How many processes; with 1 everything happens in this one.
         initializer: Called once in each process before the first item.
         initargs: What to call it with.
-
     """
     if jobs == 1:
         if initializer is not None:

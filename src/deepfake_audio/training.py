@@ -46,8 +46,6 @@ MAX_BAD_SHARE = 0.05
 MAX_SPEECH_SECONDS = 60.0
 # Verdicts between odds of 2 to 1 for either side are inconclusive.
 MARGIN = float(np.log(2.0))
-# Of ten parts made of whole groups, one says when to stop and two calibrate.
-_PARTS, _VALIDATION_PARTS, _CALIBRATION_PARTS = 10, (0,), (1, 2)
 _TOLERANCE = 1e-3
 _EXAMPLES_PER_TASK = 32
 
@@ -76,7 +74,6 @@ class Recipe:
         seed: Where all randomness starts.
         augment: Whether to train on changed copies of the windows as well.
         epochs: How often the CNN goes through the data, at most.
-
     """
 
     backend: str
@@ -151,12 +148,14 @@ def train(
         DataError: If a class is missing, or more than 5 % of the files cannot be used.
         TrainingError: If the model does not work, or its ONNX form differs from the original.
         MissingExtraError: If the backend's library is not installed.
-
     """
     backend = load_backend(recipe.backend)
     for path in (output, record_path(output)):
         require_writable(path)
     spec = recipe.spec or backend.DEFAULT_SPEC
+    if bool(spec.statistics) != bool(backend.DEFAULT_SPEC.statistics):
+        wants = "needs statistics over the frames" if backend.DEFAULT_SPEC.statistics else "takes frames, no statistics"
+        raise DataError(f"features: the backend {recipe.backend} {wants}, got {list(spec.statistics)}")
     window = round((recipe.window_seconds or backend.WINDOW_SECONDS) * spec.sample_rate)
     _require_both_classes(dataset.utterances, str(dataset.root))
     clock = _Clock()
@@ -279,6 +278,10 @@ def _speech_of(task: tuple[str, int]) -> tuple[str, FloatArray] | AudioError:
 # --- splitting -------------------------------------------------------------------------------------------------
 
 TRAINING, VALIDATION, CALIBRATION = 0, 1, 2
+# Of ten parts made of whole groups one says when to stop, two calibrate, and seven teach.
+_PARTS = 10
+_ASSIGNMENT = (VALIDATION, CALIBRATION, TRAINING, CALIBRATION)
+_FEWEST_PARTS = 3
 
 
 def split(utterances: Sequence[Utterance], seed: int) -> npt.NDArray[np.int64]:
@@ -289,7 +292,6 @@ def split(utterances: Sequence[Utterance], seed: int) -> npt.NDArray[np.int64]:
 
     Raises:
         DataError: If there are too few groups to have both classes in every part.
-
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -297,22 +299,19 @@ def split(utterances: Sequence[Utterance], seed: int) -> npt.NDArray[np.int64]:
     if len(np.unique(groups)) == 1:
         groups = np.array([u.utterance_id for u in utterances])
     labels = np.array([u.is_bonafide for u in utterances])
-    n_parts = min(_PARTS, len(np.unique(groups)), *np.bincount(labels, minlength=2).tolist())
-    assigned = np.full(len(utterances), TRAINING)
-    if n_parts >= 3:  # noqa: PLR2004 - one each for training, validation and calibration
+    most = min(_PARTS, len(np.unique(groups)), *np.bincount(labels, minlength=2).tolist())
+    # With few groups a tenth of them may lack a class; larger parts are less likely to.
+    for n_parts in range(most, _FEWEST_PARTS - 1, -1):
+        assigned = np.full(len(utterances), TRAINING)
         folds = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed).split(labels, labels, groups)
-        for number, (_, members) in enumerate(folds):
-            if number in _VALIDATION_PARTS:
-                assigned[members] = VALIDATION
-            elif number in _CALIBRATION_PARTS[: max(1, n_parts - 2)]:
-                assigned[members] = CALIBRATION
-    for part in (TRAINING, VALIDATION, CALIBRATION):
-        if len(np.unique(labels[assigned == part])) < 2:  # noqa: PLR2004
-            raise DataError(
-                f"{len(utterances)} recordings in {len(np.unique(groups))} groups are too few: genuine and spoofed "
-                "ones are needed in each of three parts (training, validation, calibration) that share no group"
-            )
-    return assigned
+        for (_, members), part in zip(folds, _ASSIGNMENT, strict=False):
+            assigned[members] = part
+        if all(len(np.unique(labels[assigned == part])) == 2 for part in _ASSIGNMENT):  # noqa: PLR2004
+            return assigned
+    raise DataError(
+        f"{len(utterances)} recordings in {len(np.unique(groups))} groups are too few: genuine and spoofed ones are "
+        "needed in each of three parts (training, validation, calibration) that share no group"
+    )
 
 
 def balanced_weights(utterances: Sequence[Utterance]) -> npt.NDArray[np.float64]:

@@ -42,7 +42,6 @@ class Examples:
             augmented.
         is_bonafide: Shape (n_windows,).
         weights: How much each window counts, with a mean of 1, shape (n_windows,).
-
     """
 
     features: FloatArray
@@ -60,7 +59,6 @@ class Options:
         epochs: How often to go through the data, at most.
         log_dir: Where to write logs for TensorBoard.
         report: Called with the step, the number of steps and a word on how it goes.
-
     """
 
     seed: int = 0
@@ -78,7 +76,6 @@ class Trained:
         onnx: A model from ``features`` of shape (n, *feature_shape) to ``score`` of shape (n,), higher = more genuine.
         score: The native function that ``onnx`` must equal.
         facts: What happened, for the run record: plain values that JSON can hold.
-
     """
 
     onnx: Any
@@ -108,7 +105,6 @@ def finished(model: Any, output: str) -> Any:
     Args:
         model: The ONNX model, changed in place.
         output: The tensor of shape (n,) that becomes the output ``score``.
-
     """
     import onnx
 

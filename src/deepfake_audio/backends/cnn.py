@@ -44,7 +44,6 @@ def train(training: Examples, validation: Examples, options: Options) -> Trained
 
     Raises:
         MissingExtraError: If Keras or TensorFlow are not installed.
-
     """
     keras = _keras()
     keras.utils.clear_session()  # so that layers get the same names whatever was trained before

@@ -50,7 +50,6 @@ def record(result: Detection | Skipped, *, segments: bool = False) -> dict[str, 
     Args:
         result: What the detector said.
         segments: Whether to include the scores of the windows; ``segments`` is None otherwise.
-
     """
     tail = {"model": dataclasses.asdict(result.model), "version": __version__}
     if isinstance(result, Skipped):
