@@ -98,14 +98,25 @@ class FeatureSpec:
         for rule, holds in checks.items():
             if not holds:
                 raise DataError(f"feature spec: {rule}, got {self}")
+        if len(_bins(self)) == 0:
+            raise DataError(f"feature spec: no FFT bin lies between f_min and f_max, got {self}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> FeatureSpec:
-        """Build from what ``to_dict`` gave."""
+        """
+        Build from what ``to_dict`` gave.
+
+        Raises:
+            DataError: If a key is unknown or missing, or a value does not fit.
+
+        """
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := set(values) - known:
             raise DataError(f"feature spec: unknown keys {sorted(unknown)}")
-        return cls(**{**values, "statistics": tuple(values.get("statistics", ()))})
+        try:
+            return cls(**{**values, "statistics": tuple(values.get("statistics", ()))})
+        except (TypeError, AttributeError) as error:  # a missing key, or a value of another type
+            raise DataError(f"feature spec: {error}") from error
 
     def changed(self, text: str) -> FeatureSpec:
         """
@@ -149,7 +160,7 @@ def _converted(like: object, text: str) -> object:
 def _is_statistic(name: str) -> bool:
     percent = name.removeprefix("p")
     return name in {"mean", "std", "min", "max"} or (
-        name.startswith("p") and percent.isdigit() and int(percent) <= 100  # noqa: PLR2004
+        name.startswith("p") and percent.isdecimal() and int(percent) <= 100  # noqa: PLR2004
     )
 
 
@@ -271,9 +282,11 @@ def _power_spectrum(graph: _Graph, x: str, spec: FeatureSpec) -> str:
     A ``Conv`` and not ONNX's ``STFT``: it is faster in onnxruntime, and onnxruntime-web has no kernel for the other.
     """
     basis = _fourier_basis(spec)
-    half = spec.n_fft // 2
+    # Only the samples under the window are multiplied; what n_fft adds to them is zeros.
+    before = spec.n_fft // 2 - (spec.n_fft - spec.window_length) // 2
+    after = spec.window_length - before
     x = graph.add("Unsqueeze", x, graph.constant([1], np.int64))
-    x = graph.add("Pad", x, graph.constant([0, 0, half, 0, 0, half], np.int64))
+    x = graph.add("Pad", x, graph.constant([0, 0, before, 0, 0, after], np.int64))
     x = graph.add("Conv", x, graph.constant(basis[:, np.newaxis, :]), strides=[spec.hop_length])
     squares = graph.add("Mul", x, x)
     n_bins = len(basis) // 2
@@ -291,13 +304,11 @@ def _bins(spec: FeatureSpec) -> npt.NDArray[np.int64]:
 
 
 def _fourier_basis(spec: FeatureSpec) -> npt.NDArray[np.float64]:
-    """Return cosines, then sines, of the used bins under the window, shape (2 * n_bins, n_fft)."""
+    """Return cosines, then sines, of the used bins under the window, shape (2 * n_bins, window_length)."""
     from scipy.signal import get_window
 
-    left = (spec.n_fft - spec.window_length) // 2
-    window = np.zeros(spec.n_fft)
-    window[left : left + spec.window_length] = get_window("hann", spec.window_length, fftbins=True)
-    phase = 2 * np.pi * np.outer(_bins(spec), np.arange(spec.n_fft)) / spec.n_fft
+    window = get_window("hann", spec.window_length, fftbins=True)
+    phase = 2 * np.pi * np.outer(_bins(spec), np.arange(spec.window_length)) / spec.n_fft
     return np.concatenate([np.cos(phase), -np.sin(phase)]) * window
 
 

@@ -1,0 +1,134 @@
+"""
+The README is in step with the tool: its options, its examples, its numbers.
+
+Run as a program (``python tests/test_docs.py``), this file writes the README's list of options anew.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer.main
+
+from deepfake_audio import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+OPTIONS = re.compile(r"(?<=<!-- options: )([^>]*-->\n)(.*?)(?=<!-- end of options -->)", re.DOTALL)
+
+
+def options_reference() -> str:
+    """Return every argument and option of every command as Markdown, from the same objects that make ``--help``."""
+    lines = []
+    commands: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    for name, command in commands.items():
+        lines += [f"### `deepfake-audio {name}`", "", "| | |", "|---|---|"]
+        lines += [f"| {' '.join(_names(p))} | {_help(p)} |" for p in command.params if p.name != "help"]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _names(parameter: Any) -> Iterator[str]:
+    if parameter.param_type_name == "argument":
+        yield f"`{(parameter.metavar or parameter.name).upper()}`"
+    else:
+        yield ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+
+
+def _help(parameter: Any) -> str:
+    choices = getattr(parameter.type, "choices", None)
+    words = [parameter.help]
+    if choices:
+        words.append("One of " + ", ".join(f"`{getattr(choice, 'value', choice)}`" for choice in choices) + ".")
+    shown = getattr(parameter, "show_default", None)
+    if isinstance(shown, str):
+        words.append(f"Default: {shown}.")
+    return " ".join(words).replace("|", "\\|")
+
+
+def code_blocks(language: str) -> list[str]:
+    """Return the README's code blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def console_examples() -> list[tuple[str, str]]:
+    """Return (command, output) of the README's console blocks."""
+    return [(block.split("\n")[0].removeprefix("$ "), block.split("\n", 1)[1]) for block in code_blocks("console")]
+
+
+def run(command: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of the README, with the tool of this environment, as a shell would."""
+    tool = f"{shlex.quote(sys.executable)} -m deepfake_audio"
+    command = re.sub(r"(^|\| )deepfake-audio", rf"\1{tool}", command)
+    return subprocess.run(["bash", "-c", command], cwd=directory, capture_output=True, text=True, check=False)
+
+
+def test_options_are_those_of_the_tool() -> None:
+    """The README lists every argument and option with the words of ``--help``."""
+    match = OPTIONS.search(README.read_text())
+    assert match is not None
+    assert match[2] == options_reference(), "run: python tests/test_docs.py"
+
+
+def test_every_parameter_has_help() -> None:
+    """No option is left without a word on what it does."""
+    commands: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    assert commands.keys() == {"predict", "train", "evaluate"}
+    assert [(name, p.name) for name, c in commands.items() for p in c.params if not p.help] == []
+
+
+@pytest.mark.parametrize(("command", "output"), console_examples())
+def test_console_examples_print_what_the_readme_says(command: str, output: str) -> None:
+    """Each console example is run, and its output compared; digits may differ in the last place shown."""
+    result = run(command, ROOT)
+    assert result.returncode == 0, result.stderr
+    number = re.compile(r"-?\d+\.\d+")
+    assert number.sub("#", result.stdout).split() == number.sub("#", output).split()
+    for found, shown in zip(number.findall(result.stdout), number.findall(output), strict=True):
+        assert float(found) == pytest.approx(float(shown), abs=0.11)
+
+
+def test_script_examples_run(tmp_path: Path, voices: Path) -> None:
+    """The shell examples run as they stand, on recordings made for the test under the names that they use."""
+    for name in ("my-recordings", "other-recordings"):
+        shutil.copytree(voices, tmp_path / name)
+    shutil.copytree(voices / "genuine", tmp_path / "uploads")
+    spoken = ROOT / "tests" / "data" / "espeak.flac"
+    for name in ("call.wav", "voice-note.mp3"):
+        shutil.copy(spoken, tmp_path / name)  # the content decides, not the suffix
+    lines = [line for block in code_blocks("sh") for line in block.splitlines() if not line.startswith("python3 -m venv")]
+    assert len(lines) >= 6
+    for line in lines:
+        result = run(line, tmp_path)
+        assert result.returncode == 0, (line, result.stderr)
+    assert (tmp_path / "results.jsonl").read_text().count("\n") == 30
+    assert (tmp_path / "mine.onnx").exists()
+
+
+def test_python_examples_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The Python examples run and call the synthetic voice a deepfake."""
+    monkeypatch.chdir(ROOT)
+    for block in code_blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})  # noqa: S102 - that is the test
+    assert "deepfake" in capsys.readouterr().out
+
+
+def test_links_lead_somewhere() -> None:
+    """Relative links of the README point to files that exist."""
+    targets = re.findall(r"\]\(([^)#]+)\)", README.read_text())
+    assert targets
+    assert [t for t in targets if "://" not in t and not (ROOT / t).exists()] == []
+
+
+if __name__ == "__main__":
+    README.write_text(OPTIONS.sub(lambda match: match[1] + options_reference(), README.read_text()))

@@ -1,0 +1,147 @@
+"""The models that ship inside the package: they are what their card says, and they work."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from signals import voice
+
+from deepfake_audio.datasets import Utterance, read_dataset
+from deepfake_audio.detector import Detection, Detector
+from deepfake_audio.evaluation import Evaluation, evaluate
+from deepfake_audio.features import FeatureSpec
+from deepfake_audio.modelfile import DEFAULT, SHIPPED, SHIPPED_DIRECTORY, read_model
+
+ESPEAK = Path(__file__).parent / "data" / "espeak.flac"
+CARD = (SHIPPED_DIRECTORY / "README.md").read_text()
+
+
+@pytest.fixture(params=SHIPPED)
+def detector(request: pytest.FixtureRequest) -> Detector:
+    """Return one shipped model after the other."""
+    return Detector.load(request.param)
+
+
+def test_the_package_ships_what_it_names() -> None:
+    """The directory holds the models of the table and nothing else but their card."""
+    assert {path.name for path in SHIPPED_DIRECTORY.iterdir() if path.name != "__pycache__"} == {
+        "README.md",
+        *(f"{name}.onnx" for name in SHIPPED),
+    }
+    assert DEFAULT in SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_size(name: str) -> None:
+    """No model is larger than 5 MB."""
+    assert (SHIPPED_DIRECTORY / f"{name}.onnx").stat().st_size <= 5_000_000
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_card_describes_this_very_file(name: str) -> None:
+    """The card holds the hash of the file and of the data, and the seed."""
+    model = read_model(name)
+    assert model.sha256 in CARD
+    assert model.metadata.training["data"]["fingerprint"] in CARD
+    assert re.search(rf"--backend {name} .*--seed {model.metadata.training['seed']}\b", CARD)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("svm", "mfcc"), ("cnn", "mel")])
+def test_front_ends(name: str, kind: str) -> None:
+    """The SVM learnt from MFCCs and their differences, the CNN from mel spectrograms."""
+    spec = FeatureSpec.from_dict(read_model(name).metadata.features)
+    assert spec.kind == kind
+    assert (spec.deltas > 0) == (name == "svm")
+
+
+def test_default_is_the_one_that_generalises_better() -> None:
+    """The default has the lower error rate on the recordings that were held out from both."""
+    rates = {name: read_model(name).metadata.training["held_out"]["eer"] for name in SHIPPED}
+    assert min(rates, key=rates.__getitem__) == DEFAULT
+
+
+def test_synthetic_voice_of_the_readme() -> None:
+    """The file that the README shows is called a deepfake by the default model."""
+    result = Detector.load().score(ESPEAK)
+    assert isinstance(result, Detection)
+    assert result.verdict == "deepfake"
+
+
+def llr(detector: Detector, path: Path) -> float:
+    """Return the log-likelihood ratio of a file."""
+    result = detector.score(path)
+    assert isinstance(result, Detection)
+    assert result.llr_genuine is not None
+    return result.llr_genuine
+
+
+def test_level_polarity_and_channels_do_not_matter(detector: Detector, tmp_path: Path) -> None:
+    """The same recording louder, quieter, turned upside down or in stereo gives the same number."""
+    signal, rate = soundfile.read(ESPEAK)
+    soundfile.write(tmp_path / "a.wav", signal, rate, subtype="FLOAT")
+    expected = llr(detector, tmp_path / "a.wav")
+    for changed in (signal * 0.1, signal * 3.0, -signal, np.stack([signal, signal], axis=1), signal + 0.1):
+        soundfile.write(tmp_path / "b.wav", changed, rate, subtype="FLOAT")
+        assert llr(detector, tmp_path / "b.wav") == pytest.approx(expected, abs=0.02)
+
+
+def test_silence_around_does_not_matter(detector: Detector, tmp_path: Path) -> None:
+    """Two seconds of silence before and after change little."""
+    signal, rate = soundfile.read(ESPEAK)
+    expected = llr(detector, ESPEAK)
+    soundfile.write(tmp_path / "a.wav", np.concatenate([np.zeros(2 * rate), signal, np.zeros(2 * rate)]), rate)
+    assert llr(detector, tmp_path / "a.wav") == pytest.approx(expected, abs=0.2)
+
+
+def test_any_voice_gets_a_number(detector: Detector, tmp_path: Path) -> None:
+    """Whatever has the shape of speech is scored, also at 8 kHz."""
+    for rate in (8_000, 44_100):
+        soundfile.write(tmp_path / "a.wav", voice(3.0, rate), rate)
+        assert np.isfinite(llr(detector, tmp_path / "a.wav"))
+
+
+# --- on real speech --------------------------------------------------------------------------------------------
+
+
+def some_of_dev(shared: Path) -> list[Utterance]:
+    """Return a third of the development recordings, over all sources."""
+    return list(read_dataset(shared / "corpus" / "manifest.csv").select("dev").utterances[::3])
+
+
+def evaluated(detector: Detector, utterances: list[Utterance]) -> Evaluation:
+    """Evaluate on some recordings."""
+    return evaluate(utterances, map(detector.score, [u.path for u in utterances]), detector.threshold)
+
+
+def test_better_than_chance_on_sources_never_heard(detector: Detector, shared: Path) -> None:
+    """On recordings of sources that no model was trained on the error stays near what the card says."""
+    result = evaluated(detector, some_of_dev(shared))
+    assert result.eer.rate < 0.33
+    assert result.decisions.balanced_accuracy > 0.65
+    assert result.cllr < 0.95
+
+
+def test_mp3_at_another_rate_in_stereo_changes_little(shared: Path, tmp_path: Path) -> None:
+    """The same clips as stereo mp3 at 48 kHz mostly keep their side."""
+    detector = Detector.load()
+    same = 0
+    chosen = some_of_dev(shared)[::16]
+    for utterance in chosen:
+        signal, rate = soundfile.read(utterance.path)
+        loud = soxr.resample(signal, rate, 48_000)
+        soundfile.write(tmp_path / "a.mp3", np.stack([loud, loud], axis=1), 48_000, bitrate_mode="CONSTANT")
+        same += (llr(detector, tmp_path / "a.mp3") < 0) == (llr(detector, utterance.path) < 0)
+    assert same >= 0.8 * len(chosen)
+
+
+def test_a_copy_elsewhere_scores_the_same(tmp_path: Path) -> None:
+    """A model file is one file: a copy elsewhere scores the same."""
+    copy = tmp_path / "copy.onnx"
+    shutil.copy(SHIPPED_DIRECTORY / f"{DEFAULT}.onnx", copy)
+    assert llr(Detector.load(copy), ESPEAK) == llr(Detector.load(), ESPEAK)
