@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import stat
 import sys
@@ -43,6 +44,8 @@ MAX_CHANNELS = 32
 _BLOCK_VALUES = 1 << 18
 # A file may be this much shorter than its header says: encoders round to their own frame length.
 _TRUNCATION_TOLERANCE_SECONDS = 0.15
+# Full scale is 1, or 2^31 where integers were stored as they are; sums of much larger samples would overflow.
+_LARGEST_SAMPLE = 1e10
 
 
 @dataclass
@@ -77,10 +80,11 @@ class Recording:
     def _mono(self) -> Iterator[FloatArray]:
         for block in self._decoded:
             self.frames_read += len(block)
-            mono = block.mean(axis=1, dtype=np.float32) if block.shape[1] > 1 else block[:, 0]
-            if not np.isfinite(mono).all():
-                raise AudioError("not_finite", f"{self.name}: holds NaN or infinite samples; export it again")
-            yield mono
+            if not np.abs(block).max(initial=0.0) <= _LARGEST_SAMPLE:  # NaN is not, either
+                raise AudioError(
+                    "not_finite", f"{self.name}: holds NaN, infinite or absurdly large samples; export it again"
+                )
+            yield block.mean(axis=1, dtype=np.float32) if block.shape[1] > 1 else block[:, 0]
         if self.frames_read == 0:
             raise AudioError("no_samples", f"{self.name}: a valid audio file without a single sample")
 
@@ -100,18 +104,19 @@ def open_recording(path: str | os.PathLike[str]) -> Iterator[Recording]:
     with _open_file(path, name) as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise AudioError("empty", f"{name}: the file is empty (0 bytes)")
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = _sha256(file, name)
         file.seek(0)
         magic = file.read(16)
         file.seek(0)
-        try:
-            source = soundfile.SoundFile(file.fileno(), closefd=False)
-        except soundfile.LibsndfileError as error:
-            with _open_media(file, name, magic, str(error.error_string)) as (decoded, sample_rate, channels):
-                yield _recording(name, sample_rate, channels, sha256, decoded)
-            return
-        with source:
-            yield _recording(name, source.samplerate, source.channels, sha256, _read_soundfile(source, name))
+        with _with_data_length(file, name) as readable:
+            try:
+                source = soundfile.SoundFile(readable.fileno(), closefd=False)
+            except soundfile.LibsndfileError as error:
+                with _open_media(file, name, magic, error) as (decoded, sample_rate, channels):
+                    yield _recording(name, sample_rate, channels, sha256, decoded)
+                return
+            with source:
+                yield _recording(name, source.samplerate, source.channels, sha256, _read_soundfile(source, name))
 
 
 def display_name(path: str | os.PathLike[str]) -> str:
@@ -135,7 +140,10 @@ def _recording(name: str, sample_rate: int, channels: int, sha256: str, decoded:
 def _open_file(path: str | os.PathLike[str], name: str) -> Iterator[FileIO]:
     """Open for random access; what cannot seek (standard input, a pipe) is first copied to a temporary file."""
     if os.fspath(path) == STDIN:
-        with _spooled(sys.stdin.buffer) as file:
+        stdin = getattr(sys.stdin, "buffer", None)
+        if stdin is None:
+            raise AudioError("unreadable", f"{name}: standard input is closed")
+        with _spooled(stdin, name) as file:
             yield file
         return
     try:
@@ -148,24 +156,74 @@ def _open_file(path: str | os.PathLike[str], name: str) -> Iterator[FileIO]:
     except (FileNotFoundError, NotADirectoryError):
         raise AudioError("missing", f"{name}: there is no such file") from None
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise AudioError("unreadable", f"{name}: cannot be opened ({why})") from error
+        raise AudioError("unreadable", f"{name}: cannot be opened ({_why(error)})") from error
     with opened:
         if stat.S_ISREG(mode):
             yield opened
         else:
-            with _spooled(opened) as file:
+            with _spooled(opened, name) as file:
                 yield file
 
 
 @contextlib.contextmanager
-def _spooled(stream: BinaryIO | FileIO) -> Iterator[FileIO]:
+def _spooled(stream: BinaryIO | FileIO, name: str) -> Iterator[FileIO]:
     with tempfile.TemporaryFile(buffering=0, prefix="deepfake-audio-") as file:
-        while chunk := stream.read(1 << 20):
-            file.write(chunk)
-        file.flush()
+        try:
+            while chunk := stream.read(1 << 20):
+                file.write(chunk)
+        except OSError as error:
+            raise AudioError("unreadable", f"{name}: cannot be copied to a temporary file ({_why(error)})") from error
         file.seek(0)
         yield file
+
+
+def _sha256(file: FileIO, name: str) -> str:
+    try:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise AudioError("unreadable", f"{name}: cannot be read ({_why(error)})") from error
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+@contextlib.contextmanager
+def _with_data_length(file: FileIO, name: str) -> Iterator[FileIO]:
+    """
+    Yield the file, or a mended copy of a WAV whose writer never came to fill in how much data there is.
+
+    A recorder that was killed or that wrote into a pipe leaves a 0 there, and libsndfile would find no samples.
+    """
+    at = _unset_data_length(file)
+    file.seek(0)
+    if at is None:
+        yield file
+        return
+    with _spooled(file, name) as copy:
+        copy.seek(at)
+        copy.write(b"\xff\xff\xff\xff")
+        copy.seek(0)
+        yield copy
+
+
+def _unset_data_length(file: FileIO) -> int | None:
+    """Return where a WAV says that it has 0 bytes of data though data follow; None for all other files."""
+    riff, size, form = file.read(4), file.read(4), file.read(4)
+    if (riff, form) != (b"RIFF", b"WAVE"):
+        return None
+    file_size = os.fstat(file.fileno()).st_size
+    for _ in range(_MAX_CHUNKS):
+        kind, chunk_size = file.read(4), int.from_bytes(file.read(4), "little")
+        if kind == b"data":
+            # An empty recording with metadata behind the data has no data either, but its RIFF size is right.
+            is_complete = abs(int.from_bytes(size, "little") + 8 - file_size) <= 1
+            return None if chunk_size or is_complete or file.tell() == file_size else file.tell() - 4
+        file.seek(chunk_size + chunk_size % 2, os.SEEK_CUR)
+    return None
+
+
+_MAX_CHUNKS = 100
 
 
 def _read_soundfile(source: soundfile.SoundFile, name: str) -> Iterator[FloatArray]:
@@ -208,14 +266,14 @@ def _refuse_lying_header(source: soundfile.SoundFile, name: str) -> None:
         if not found_it or kind.split(":")[0].strip().lower() not in {"data", "ssnd", "data size"}:
             continue
         claimed, held = _number(claimed_text), _number(actual.rstrip(") "))
-        frame_bytes = max(1, held // max(1, source.frames))
-        tolerance = _TRUNCATION_TOLERANCE_SECONDS * source.samplerate * frame_bytes
-        if claimed < _UNKNOWN_LENGTH and claimed - held > tolerance:
+        tolerance = _TRUNCATION_TOLERANCE_SECONDS * source.samplerate * held / max(1, source.frames)
+        is_placeholder = any(limit - _HEADER_BYTES <= claimed <= limit + 1 for limit in (0x7FFFFFFF, 0xFFFFFFFF))
+        if not is_placeholder and claimed - held > tolerance:
             raise _truncated(name, f"promises {claimed:,} bytes of audio", f"{held:,}")
 
 
-# 0xFFFFFFFF less the headers that some writers subtract from it, and 2^31 - 1 likewise.
-_UNKNOWN_LENGTH = 0x7FFFF000
+# Some writers subtract their headers from the largest number, SoX as much as this.
+_HEADER_BYTES = 0x1000
 
 
 def _number(text: str) -> int:
@@ -237,15 +295,20 @@ _MEDIA_MAGIC: tuple[tuple[int, bytes], ...] = (
     (0, b"\x00\x00\x01\xba"),  # MPEG program stream
     (0, b"G@"),  # MPEG transport stream
 )
+# libsndfile's SF_ERR_MALFORMED_FILE: a format that it reads, but not like this.
+_MALFORMED = 3
 
 
 @contextlib.contextmanager
 def _open_media(
-    file: FileIO, name: str, magic: bytes, libsndfile_says: str
+    file: FileIO, name: str, magic: bytes, refusal: soundfile.LibsndfileError
 ) -> Iterator[tuple[Iterator[FloatArray], int, int]]:
     if not any(magic[at : at + len(mark)] == mark for at, mark in _MEDIA_MAGIC):
+        why = refusal.error_string.strip()
+        if refusal.code == _MALFORMED:
+            raise AudioError("damaged", f"{name}: is damaged or cut off ({why})")
         known = "wav, flac, ogg, opus, mp3, aiff and, with the extra `media`, m4a, webm, mp4"
-        raise AudioError("not_audio", f"{name}: is not audio that can be read ({libsndfile_says.strip()}); {known} are")
+        raise AudioError("not_audio", f"{name}: is not audio that can be read ({why}); {known} are")
     try:
         import av
     except ImportError:
@@ -259,6 +322,8 @@ def _open_media(
             if not container.streams.audio:
                 raise AudioError("not_audio", f"{name}: has no audio track")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise AudioError("not_audio", f"{name}: FFmpeg has no decoder for its audio track")
             yield _read_media(container, stream, name), stream.rate, stream.channels
     except av.FFmpegError as error:
         raise AudioError("damaged", f"{name}: cannot be decoded ({error.strerror})") from error
@@ -267,15 +332,20 @@ def _open_media(
 def _read_media(container: Any, stream: Any, name: str) -> Iterator[FloatArray]:
     import av
 
-    to_float = av.AudioResampler(format="flt")
+    layout, rate, channels = stream.layout, stream.rate, stream.channels
     try:
-        for frame in container.decode(stream):
-            for converted in to_float.resample(frame):
-                yield converted.to_ndarray().reshape(-1, stream.channels)
-        for converted in to_float.resample(None):
-            yield converted.to_ndarray().reshape(-1, stream.channels)
-    except av.FFmpegError as error:
-        raise AudioError("damaged", f"{name}: is damaged or cut off ({error.strerror})") from error
+        # Broadcasts change their format midway, and a converter keeps to one.
+        for _, frames in itertools.groupby(container.decode(stream), key=_frame_format):
+            converter = av.AudioResampler(format="flt", layout=layout, rate=rate)
+            for frame in itertools.chain(frames, [None]):
+                for converted in converter.resample(frame):
+                    yield converted.to_ndarray().reshape(-1, channels)
+    except (av.FFmpegError, IndexError, ValueError) as error:  # PyAV raises the latter two on some damaged files
+        raise AudioError("damaged", f"{name}: is damaged or cut off ({_why(error)})") from error
+
+
+def _frame_format(frame: Any) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def resample(blocks: Iterable[FloatArray], rate_in: int, rate_out: int) -> Iterator[FloatArray]:
@@ -309,6 +379,10 @@ _RANGE_DB = 35.0
 _HANGOVER_SECONDS = 0.1
 # Levels of speech move by 15 dB and more within a few syllables; those of a hum, a tone or hiss stay within this.
 _STEADY_DB = 3.0
+# As long must a sound be to count beside steady noise; a click is shorter.
+_LEAST_ACTIVE_SECONDS = 0.2
+# A rest shorter than this is too short to be judged alone and belongs to the chunk before.
+_SHORTEST_REST_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -329,9 +403,10 @@ def speech_stretches(blocks: Iterable[FloatArray], sample_rate: int) -> Iterator
     """
     frame = round(_FRAME_SECONDS * sample_rate)
     chunk_length = round(_CHUNK_SECONDS / _FRAME_SECONDS) * frame
+    shortest_rest = round(_SHORTEST_REST_SECONDS / _FRAME_SECONDS) * frame
     loudest_db = -np.inf
     start = 0
-    for chunk in _rechunk(blocks, chunk_length):
+    for chunk in _rechunk(blocks, chunk_length, shortest_rest):
         level_db = _frame_levels_db(chunk, frame)
         loudest_db = max(loudest_db, float(level_db.max()))
         for first, last in _active_frames(level_db, loudest_db):
@@ -339,16 +414,16 @@ def speech_stretches(blocks: Iterable[FloatArray], sample_rate: int) -> Iterator
         start += len(chunk)
 
 
-def _rechunk(blocks: Iterable[FloatArray], length: int) -> Iterator[FloatArray]:
+def _rechunk(blocks: Iterable[FloatArray], length: int, shortest_rest: int) -> Iterator[FloatArray]:
     held: list[FloatArray] = []
     n_held = 0
     for block in blocks:
         held.append(block)
         n_held += len(block)
-        if n_held < length:
+        if n_held < length + shortest_rest:
             continue
         joined = np.concatenate(held)
-        while len(joined) >= length:
+        while len(joined) >= length + shortest_rest:
             yield joined[:length]
             joined = joined[length:]
         held, n_held = [joined], len(joined)
@@ -372,7 +447,11 @@ def _moving_mean(values: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.
 
 def _active_frames(level_db: npt.NDArray[np.float64], loudest_db: float) -> Iterator[tuple[int, int]]:
     audible = level_db[level_db > _FLOOR_DB]
-    if len(audible) == 0 or np.ptp(np.percentile(audible, (5, 95))) < _STEADY_DB:
+    if len(audible) == 0:
+        return
+    # The loud end is a time and not a share, so that a word in half a minute of steady noise is not lost.
+    loud_percent = min(5.0, 100 * _LEAST_ACTIVE_SECONDS / _FRAME_SECONDS / len(audible))
+    if np.ptp(np.percentile(audible, (5, 100 - loud_percent))) < _STEADY_DB:
         return
     active = level_db > max(loudest_db - _RANGE_DB, _FLOOR_DB)
     reach = round(_HANGOVER_SECONDS / _FRAME_SECONDS)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float32]
 
 _TINY = 1e-12
+# The rates that all encoders of `compress` take; for another, a recorder resamples, and so do we.
+_CODEC_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 
 
 def add_noise(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> FloatArray:
@@ -75,13 +77,14 @@ def compress(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> 
     level = float(rng.uniform(0.1, 0.9))
     buffer = io.BytesIO()
     peak = max(1.0, float(np.abs(signal).max()))
+    rate = sample_rate if sample_rate in _CODEC_RATES else max(_CODEC_RATES)
     with soundfile.SoundFile(
-        buffer, "w", sample_rate, 1, subtype=subtype, format=container, compression_level=level
+        buffer, "w", rate, 1, subtype=subtype, format=container, compression_level=level
     ) as encoder:
-        encoder.write(signal / peak)
+        encoder.write(_resampled(signal / peak, sample_rate, rate))
     buffer.seek(0)
     decoded, _ = soundfile.read(buffer, dtype="float32")
-    return _fitted(decoded, len(signal)) * np.float32(peak)
+    return _fitted(_resampled(decoded, rate, sample_rate), len(signal)) * np.float32(peak)
 
 
 def quantise(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> FloatArray:
@@ -151,6 +154,10 @@ def mask_spectrogram(features: FloatArray, rng: np.random.Generator) -> FloatArr
             place[axis] = slice(start, start + width)
             masked[tuple(place)] = fill
     return masked
+
+
+def _resampled(signal: FloatArray, rate_in: int, rate_out: int) -> FloatArray:
+    return signal if rate_in == rate_out else np.asarray(soxr.resample(signal, rate_in, rate_out))
 
 
 def _fitted(signal: FloatArray, length: int) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,13 +23,21 @@ def find_inputs(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
     """
     Yield the files that are meant: each file as it is given, and the audio files below each directory.
 
-    A path that does not exist is yielded too, so that it gets its record.
+    A path that does not exist is yielded too, so that it gets its record. Named pipes are read only where they are
+    given by name, since one that lies in a directory may never be written to.
     """
     for path in paths:
-        if os.fspath(path) != STDIN and Path(path).is_dir():
-            yield from map(str, audio_files(Path(path)))
+        if os.fspath(path) != STDIN and os.path.isdir(path):  # noqa: PTH112 - Path.is_dir fails on names too long
+            yield from (str(file) for file in audio_files(Path(path)) if not _is_pipe(file))
         else:
             yield os.fspath(path)
+
+
+def _is_pipe(path: Path) -> bool:
+    try:
+        return path.is_fifo()
+    except OSError:
+        return False  # scoring will say what is wrong with it
 
 
 def score_all(paths: Iterable[str], detector: Detector, *, jobs: int = 1) -> Iterator[Detection | Skipped]:
@@ -42,12 +49,10 @@ def score_all(paths: Iterable[str], detector: Detector, *, jobs: int = 1) -> Ite
         detector: What to score with; each process gets its own copy.
         jobs: How many processes; few files are scored in this one.
     """
-    paths = iter(paths)
-    first = list(itertools.islice(paths, _FILES_PER_PROCESS + 1))
-    everything = itertools.chain(first, paths)
-    if jobs == 1 or len(first) <= _FILES_PER_PROCESS or STDIN in first:
-        return map(detector.score, everything)
-    return ordered_map(_score, everything, jobs=jobs, initializer=_take, initargs=(detector,))
+    paths = list(paths)
+    if jobs == 1 or len(paths) <= _FILES_PER_PROCESS or STDIN in paths:  # only this process has standard input
+        return map(detector.score, paths)
+    return ordered_map(_score, paths, jobs=jobs, initializer=_take, initargs=(detector,))
 
 
 _taken: list[Detector] = []  # the one detector of a worker process

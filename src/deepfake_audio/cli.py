@@ -11,6 +11,8 @@ import contextlib
 import enum
 import io
 import json
+import math
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 import typer
 
 from deepfake_audio import __version__
-from deepfake_audio.errors import DataError, DeepfakeAudioError
+from deepfake_audio.errors import DataError, DeepfakeAudioError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,9 +30,14 @@ if TYPE_CHECKING:
 
 EXIT_FOUND = 1
 EXIT_SKIPPED = 3
+MAX_NAME = 100
 
-EXIT_CODES = """Exit codes: 0 done; 1 a deepfake was found and --fail-on deepfake was given; 2 wrong usage, or nothing
-could be done; 3 some input could not be scored, all others were; 130 interrupted."""
+EXIT_CODES = """Exit codes:
+    0  done
+    1  a deepfake was found, and --fail-on deepfake was given
+    2  wrong usage, or nothing could be done
+    3  some input could not be scored, all others were
+  130  interrupted, finished records are kept"""
 
 app = typer.Typer(
     name="deepfake-audio",
@@ -85,6 +92,20 @@ def _print_version(value: bool) -> None:  # noqa: FBT001 - typer's form
         raise typer.Exit
 
 
+def _require_number(value: float | None) -> float | None:
+    """Refuse NaN, which passes every check of a range."""
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("nan is not a number")
+    return value
+
+
+def _require_name(value: str) -> str:
+    """Refuse, before hours of training, what a model file does not take."""
+    if len(value) > MAX_NAME or not value.isprintable():
+        raise typer.BadParameter(f"at most {MAX_NAME} printable characters")
+    return value
+
+
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", callback=_set_verbose, help="Show the traceback of an error.")
 ]
@@ -104,7 +125,8 @@ Data = Annotated[
     Path,
     typer.Argument(
         help="A directory with bonafide (genuine, real) and spoof (deepfake, fake) sub-directories, a CSV manifest, or "
-        "an unpacked ASVspoof 2019 LA or PA directory."
+        "an unpacked ASVspoof 2019 LA or PA directory.",
+        metavar="DATA",
     ),
 ]
 LayoutName = Annotated[str, typer.Option("--layout", help="auto, folders, csv or asvspoof2019.")]
@@ -136,7 +158,7 @@ def predict(
         list[str],
         typer.Argument(
             help="Audio files, directories (searched recursively), or - for standard input.",
-            metavar="PATH...",
+            metavar="PATH",
         ),
     ],
     *,
@@ -163,6 +185,7 @@ def predict(
         typer.Option(
             min=0.001,
             max=0.999,
+            callback=_require_number,
             help="Call it a deepfake above this probability.",
             show_default="the model's own",
             metavar="P",
@@ -179,14 +202,13 @@ def predict(
     """
     Say whether recordings of speech are genuine or deepfakes.
 
-    The verdict is genuine, deepfake, inconclusive (the evidence is too weak, or there is too little speech) or
-    no_speech. P(deepfake) assumes that deepfakes and genuine recordings are equally likely beforehand.
+    The verdict is genuine, deepfake, inconclusive (weak evidence, or little speech) or no_speech.
+
+    P(deepfake) assumes that deepfakes and genuine recordings are equally likely beforehand.
 
     Examples:
         deepfake-audio predict voice-note.mp3
-
         deepfake-audio predict uploads/ --format csv -o results.csv
-
         deepfake-audio predict call.wav --segments --fail-on deepfake
     """
     from deepfake_audio.batch import find_inputs, score_all
@@ -194,9 +216,8 @@ def predict(
     from deepfake_audio.detector import Detector
     from deepfake_audio.parallel import usable_cores
 
-    if backend and model:
-        raise typer.BadParameter("give --backend or --model, not both")
-    detector = Detector.load(model or backend or "default", threshold=None if threshold is None else llr_at(threshold))
+    llr = None if threshold is None else llr_at(threshold)
+    detector = Detector.load(_chosen_model(model, backend), threshold=llr)
     inputs = list(find_inputs(paths))
     if not inputs:
         raise DataError(f"no audio files below {', '.join(paths)}")
@@ -234,13 +255,14 @@ def evaluate(
     """
     Measure a model on labelled recordings.
 
-    Decisions are judged at the model's own stored threshold. The equal error rate stands beside them: it assumes that
-    somebody knew the best threshold for these very recordings.
+    Decisions are judged at the model's own stored threshold.
+
+    The equal error rate beside them assumes that somebody knew the best threshold for these very recordings.
 
     Examples:
         deepfake-audio evaluate my-recordings/
-
-        deepfake-audio evaluate LA/ --partition eval --model mine.onnx --format json -o result.json
+        deepfake-audio evaluate LA/ --partition eval --model mine.onnx
+        deepfake-audio evaluate clips.csv --column label=is_fake -o result.json
     """
     from deepfake_audio import evaluation
     from deepfake_audio.batch import score_all
@@ -248,16 +270,15 @@ def evaluate(
     from deepfake_audio.parallel import usable_cores
     from deepfake_audio.reports import records, tables
 
-    if backend and model:
-        raise typer.BadParameter("give --backend or --model, not both")
-    detector = Detector.load(model or backend or "default")
+    detector = Detector.load(_chosen_model(model, backend))
     dataset = _read_dataset(data, layout, partition, ("eval", "dev"), column, quiet=quiet)
     tally = _Tally()
-    with _progress("scoring", len(dataset.utterances), quiet=quiet) as advance:
-        results = score_all((str(u.path) for u in dataset.utterances), detector, jobs=jobs or usable_cores())
-        outcome = evaluation.evaluate(dataset.utterances, tally.watch(results, advance), detector.threshold)
     chosen = format_ or (EvaluationFormat.JSON if _suffix(output) == "json" else EvaluationFormat.TABLE)
-    with _open_output(output) as stream:
+    # The output is opened before the scoring: hours later would be late to find out that it cannot be written.
+    with _open_output(output, machine=chosen != EvaluationFormat.TABLE) as stream:
+        with _progress("scoring", len(dataset.utterances), quiet=quiet) as advance:
+            results = score_all((str(u.path) for u in dataset.utterances), detector, jobs=jobs or usable_cores())
+            outcome = evaluation.evaluate(dataset.utterances, tally.watch(results, advance), detector.threshold)
         if chosen == EvaluationFormat.JSON:
             context = {
                 "data": str(data),
@@ -291,7 +312,9 @@ def train(
     ] = None,
     window_seconds: Annotated[
         float | None,
-        typer.Option(min=0.5, max=30, help="Length of a window.", show_default="the backend's own"),
+        typer.Option(
+            min=0.5, max=30, callback=_require_number, help="Length of a window.", show_default="the backend's own"
+        ),
     ] = None,
     layout: LayoutName = "auto",
     partition: Annotated[
@@ -302,8 +325,11 @@ def train(
     augment: Annotated[
         bool, typer.Option(help="Also learn from noisy, filtered, compressed and reverberant copies.")
     ] = True,
-    epochs: Annotated[int, typer.Option(min=1, help="How often a CNN goes through the data, at most.")] = 40,
-    name: Annotated[str, typer.Option(help="What the model calls itself.", show_default="backend and features")] = "",
+    epochs: Annotated[int, typer.Option(min=1, help="How often a CNN goes through the data, at most.")] = 50,
+    name: Annotated[
+        str,
+        typer.Option(callback=_require_name, help="What the model calls itself.", show_default="backend and features"),
+    ] = "",
     log_dir: Annotated[Path | None, typer.Option(help="Write TensorBoard logs of a CNN's training here.")] = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
@@ -312,13 +338,13 @@ def train(
     """
     Train a model on labelled recordings.
 
-    Recordings of one group (a column of a manifest, a folder, or a speaker) stay on one side of every split. A tenth of
-    the data says when to stop, and a fifth is kept back to calibrate the probabilities.
+    Recordings of one group (a column of a manifest, a folder, or a speaker) stay on one side of every split.
+
+    A tenth of the data says when to stop, and a fifth is kept back to calibrate the probabilities.
 
     Examples:
         deepfake-audio train my-recordings/ --backend svm -o mine.onnx
-
-        deepfake-audio train manifest.csv --partition train --backend cnn --epochs 60 -o mine.onnx
+        deepfake-audio train clips.csv --backend cnn --epochs 60 -o mine.onnx
     """
     from deepfake_audio import training
     from deepfake_audio.backends import load_backend
@@ -326,13 +352,14 @@ def train(
     from deepfake_audio.reports import tables
 
     dataset = _read_dataset(data, layout, partition, ("train",), column, quiet=quiet)
-    spec = load_backend(backend).DEFAULT_SPEC.changed(features) if features else None
+    spec = None if features is None else load_backend(backend).DEFAULT_SPEC.changed(features)
     recipe = training.Recipe(backend, name, spec, window_seconds, seed, augment, epochs)
     with _stages(quiet=quiet) as progress:
         run = training.train(dataset, recipe, output, jobs=jobs or usable_cores(), log_dir=log_dir, progress=progress)
     for bad in run.bad:
         _say(f"left out: {bad['message']}")
-    tables.write_training(run, sys.stdout)
+    with _open_output(None) as stream:
+        tables.write_training(run, stream)
 
 
 def main() -> NoReturn:
@@ -345,6 +372,10 @@ def main() -> NoReturn:
             traceback.print_exc()
         _say(str(error))
         sys.exit(error.exit_code)
+    except Exception:  # noqa: BLE001 - Python would exit with 1, which says that a deepfake was found
+        traceback.print_exc()
+        _say("this is an error in deepfake-audio itself; please report it with the lines above")
+        sys.exit(DeepfakeAudioError.exit_code)
     sys.exit(0)
 
 
@@ -352,7 +383,9 @@ def main() -> NoReturn:
 
 
 def _say(text: str) -> None:
-    typer.echo(f"deepfake-audio: {text}", err=True)
+    """Write one line, whatever characters a file name or a model brings into it."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    typer.echo(f"deepfake-audio: {line}", err=True)
 
 
 def _escape_undecodable(*streams: TextIO) -> None:
@@ -397,6 +430,12 @@ class _Tally:
             raise typer.Exit(EXIT_SKIPPED)
 
 
+def _chosen_model(model: str | None, backend: Backend | None) -> str:
+    if model is not None and backend is not None:
+        raise typer.BadParameter("give --backend or --model, not both")
+    return model if model is not None else backend or "default"
+
+
 def _read_dataset(
     data: Path,
     layout: str,
@@ -409,7 +448,9 @@ def _read_dataset(
     """Read a data set and choose a part: the one asked for, else the first of the preferred ones that it has."""
     from deepfake_audio.datasets import read_dataset
 
-    pairs = dict(pair.partition("=")[::2] for pair in columns or ())
+    if wrong := [pair for pair in columns or () if "=" not in pair]:
+        raise typer.BadParameter(f"--column takes OURS=THEIRS, not {wrong[0]!r}")
+    pairs = dict(pair.split("=", maxsplit=1) for pair in columns or ())
     dataset = read_dataset(data, layout, pairs)
     chosen = partition or next((name for name in preferred if name in dataset.partitions), None)
     if chosen:
@@ -444,15 +485,18 @@ def _write_results(
         from deepfake_audio.reports.records import WRITERS
 
         write = WRITERS[format_]
-    with _open_output(output) as stream:
+    with _open_output(output, machine=format_ != Format.TABLE) as stream:
         write(results, stream, segments=segments)
 
 
 @contextlib.contextmanager
-def _open_output(output: Path | None) -> Iterator[TextIO]:
-    """Open standard output, or a file that appears once it is complete."""
+def _open_output(output: Path | None, *, machine: bool = False) -> Iterator[TextIO]:
+    """Open standard output, or a file that appears once it is complete; what machines read is UTF-8 anywhere."""
     if output is None:
-        yield sys.stdout
+        with _standard_output() as stream:
+            if machine and isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+            yield stream
         return
     from deepfake_audio.files import replacing
 
@@ -461,6 +505,22 @@ def _open_output(output: Path | None) -> Iterator[TextIO]:
         yield stream
         stream.flush()
         stream.detach()
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[TextIO]:
+    """Yield standard output. Where its reader has gone (``| head``), stop without a word."""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; give --output")
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except (OSError, SystemExit) as error:  # rich makes a SystemExit of a broken pipe
+        # Python writes what is left in its buffer when it ends; that must go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, SystemExit | BrokenPipeError):
+            raise typer.Exit(OutputError.exit_code) from error
+        raise OutputError(f"standard output cannot be written ({error.strerror})") from error
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ The detector: a path in, a verdict out.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -124,6 +125,8 @@ class Detector:
         self.metadata: ModelMetadata = model_file.metadata
         self.model = ModelRef(self.metadata.name, model_file.sha256)
         self.threshold = self.metadata.threshold if threshold is None else threshold
+        if math.isnan(self.threshold):
+            raise ValueError("a threshold must be a number, not NaN: everything would be called genuine")
 
     @classmethod
     def load(cls, model: str | os.PathLike[str] = "default", *, threshold: float | None = None) -> Detector:

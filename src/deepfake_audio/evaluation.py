@@ -111,7 +111,7 @@ def evaluate(utterances: Sequence[Utterance], results: Iterable[Detection | Skip
     try:
         equal = eer(bonafide, spoof)
     except MetricError as error:
-        left_out = f"; no speech in {n_no_speech} of {len(utterances)} recordings" if n_no_speech else ""
+        left_out = f"; no speech in {n_no_speech} of {len(utterances)}" if n_no_speech else ""
         if skipped:
             left_out += f"; {len(skipped)} of {len(utterances)} could not be read, first: {skipped[0].message}"
         raise DataError(f"nothing to evaluate: {error}{left_out}") from error

@@ -90,7 +90,9 @@ class FeatureSpec:
             "n_fft must be even": self.n_fft % 2 == 0,
             "hop_length must be positive": self.hop_length > 0,
             "n_bands must be positive": self.n_bands > 0,
-            "n_coefficients must be between 1 and n_bands": 1 <= self.n_coefficients <= self.n_bands,
+            "n_coefficients must be between 1 and n_bands": (
+                self.kind not in ("mfcc", "lfcc") or 1 <= self.n_coefficients <= self.n_bands
+            ),
             "f_min < f_max <= sample_rate / 2 must hold": 0 <= self.f_min < self.f_max <= self.sample_rate / 2,
             "deltas must be 0, 1 or 2": self.deltas in (0, 1, 2),
             "statistics must be mean, std, min, max or p0 to p100": all(map(_is_statistic, self.statistics)),
@@ -270,7 +272,8 @@ def _normalised(graph: _Graph, x: str) -> str:
     """Scale by the peak first, so that no square over- or underflows, then to zero mean and unit root mean square."""
     peak = graph.add("ReduceMax", graph.add("Abs", x), axes=[1], keepdims=1)
     x = graph.add("Div", x, graph.add("Max", peak, graph.constant(1e-30)))
-    x = graph.add("Sub", x, graph.add("ReduceMean", x, axes=[1], keepdims=1))
+    for _ in range(2):  # beside a large offset, the first mean is exact to a few digits of the signal only
+        x = graph.add("Sub", x, graph.add("ReduceMean", x, axes=[1], keepdims=1))
     mean_square = graph.add("ReduceMean", graph.add("Mul", x, x), axes=[1], keepdims=1)
     return graph.add("Div", x, graph.add("Sqrt", graph.add("Max", mean_square, graph.constant(1e-12))))
 
@@ -281,15 +284,14 @@ def _power_spectrum(graph: _Graph, x: str, spec: FeatureSpec) -> str:
 
     A ``Conv`` and not ONNX's ``STFT``: it is faster in onnxruntime, and onnxruntime-web has no kernel for the other.
     """
-    basis = _fourier_basis(spec)
     # Only the samples under the window are multiplied; what n_fft adds to them is zeros.
     before = spec.n_fft // 2 - (spec.n_fft - spec.window_length) // 2
     after = spec.window_length - before
     x = graph.add("Unsqueeze", x, graph.constant([1], np.int64))
     x = graph.add("Pad", x, graph.constant([0, 0, before, 0, 0, after], np.int64))
-    x = graph.add("Conv", x, graph.constant(basis[:, np.newaxis, :]), strides=[spec.hop_length])
+    x = graph.add("Conv", x, _fourier_basis(graph, spec), strides=[spec.hop_length])
     squares = graph.add("Mul", x, x)
-    n_bins = len(basis) // 2
+    n_bins = len(_bins(spec))
     first, axis = graph.constant([0], np.int64), graph.constant([1], np.int64)
     middle, end = graph.constant([n_bins], np.int64), graph.constant([2 * n_bins], np.int64)
     real = graph.add("Slice", squares, first, middle, axis)
@@ -303,13 +305,21 @@ def _bins(spec: FeatureSpec) -> npt.NDArray[np.int64]:
     return np.flatnonzero((hz >= spec.f_min) & (hz <= spec.f_max))
 
 
-def _fourier_basis(spec: FeatureSpec) -> npt.NDArray[np.float64]:
-    """Return cosines, then sines, of the used bins under the window, shape (2 * n_bins, window_length)."""
+def _fourier_basis(graph: _Graph, spec: FeatureSpec) -> str:
+    """
+    Add cosines, then sines, of the used bins under the window, shape (2 * n_bins, 1, window_length).
+
+    They are computed by the graph, once, when a session folds its constants: a file with the numbers themselves would
+    be larger by megabytes. Whole turns are taken off in integers, so that float32 holds the phase exactly enough.
+    """
     from scipy.signal import get_window
 
-    window = get_window("hann", spec.window_length, fftbins=True)
-    phase = 2 * np.pi * np.outer(_bins(spec), np.arange(spec.window_length)) / spec.n_fft
-    return np.concatenate([np.cos(phase), -np.sin(phase)]) * window
+    bins = graph.constant(_bins(spec)[:, np.newaxis, np.newaxis], np.int64)
+    samples = graph.constant(np.arange(spec.window_length), np.int64)
+    turns = graph.add("Mod", graph.add("Mul", bins, samples), graph.constant(spec.n_fft, np.int64))
+    phase = graph.add("Mul", graph.add("Cast", turns, to=1), graph.constant(2 * np.pi / spec.n_fft))
+    waves = graph.add("Concat", graph.add("Cos", phase), graph.add("Sin", phase), axis=0)
+    return graph.add("Mul", waves, graph.constant(get_window("hann", spec.window_length, fftbins=True)))
 
 
 def _bands(graph: _Graph, power: str, spec: FeatureSpec) -> str:

@@ -30,18 +30,22 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         try:
             with target.open("wb") as stream:
                 yield stream
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
         return
     target = target.resolve()  # a link stays a link: the file that it points to is replaced
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part")
+        # 25 characters are at most 100 bytes: the temporary name must not be too long where the name itself is not.
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:25]}.", suffix=".part")
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
-        Path(temporary).chmod(_mode_for(target))
+        with contextlib.suppress(OSError):  # some network file systems know no permissions
+            Path(temporary).chmod(_mode_for(target))
         Path(temporary).replace(target)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
@@ -60,6 +64,8 @@ def require_writable(path: str | os.PathLike[str]) -> None:
     target = Path(path).resolve()
     if target.is_dir():
         raise OutputError(f"{target}: is a directory; give the name of a file")
+    if target.exists() and not target.is_file():
+        return  # /dev/stdout and its like, which `replacing` opens as they are
     if not target.parent.is_dir():
         raise OutputError(f"{target}: there is no directory {target.parent}")
     if not os.access(target.parent, os.W_OK):

@@ -50,8 +50,9 @@ def eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> EqualErrorRate:
     Return the equal error rate.
 
     The trials are sorted by score, bona fide first inside a tie. After each trial stand the share of bona fide at or
-    below it (FRR) and of spoof above it (FAR); before the first stand 0 and 1, at a threshold 0.001 below the lowest
-    score. The rate is the mean of the two at the first minimum of their difference.
+    below it (FRR) and of spoof above it (FAR). At the first minimum of their difference the rate is the mean of the
+    two, and the threshold is that score. (The packages have one more point, before the first trial; its difference of
+    1 is never the smallest.)
 
     Args:
         bonafide: Scores of bona fide trials, shape (n_bonafide,).
@@ -68,12 +69,11 @@ def eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> EqualErrorRate:
     scores = np.concatenate([b, s])
     is_bonafide = np.repeat([1, 0], [len(b), len(s)])
     order = np.argsort(scores, kind="stable")
-    frr = np.concatenate([[0.0], np.cumsum(is_bonafide[order]) / len(b)])
+    frr = np.cumsum(is_bonafide[order]) / len(b)
     # Count first, then divide: `1 - n / m` is rounded otherwise, and then another minimum may come first.
-    far = np.concatenate([[1.0], (len(s) - np.cumsum(1 - is_bonafide[order])) / len(s)])
-    thresholds = np.concatenate([[scores.min() - 0.001], scores[order]])
+    far = (len(s) - np.cumsum(1 - is_bonafide[order])) / len(s)
     at = int(np.argmin(np.abs(frr - far)))
-    return EqualErrorRate(float((frr[at] + far[at]) / 2), float(thresholds[at]))
+    return EqualErrorRate(float((frr[at] + far[at]) / 2), float(scores[order][at]))
 
 
 def decisions(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, threshold: float) -> Decisions:
@@ -151,10 +151,12 @@ def calibration_error(p_spoof: npt.ArrayLike, is_spoof: npt.ArrayLike, *, n_bins
         n_bins: How many bins.
 
     Raises:
-        MetricError: If a class is missing, or a probability lies outside [0, 1].
+        MetricError: If a class is missing, a probability lies outside [0, 1], or the two differ in length.
     """
     p = np.asarray(p_spoof, dtype=np.float64)
     truth = np.asarray(is_spoof, dtype=bool)
+    if p.shape != truth.shape:
+        raise MetricError(f"{p.size} probabilities do not match {truth.size} trials")
     _trials(p[~truth], p[truth])
     if p.min() < 0 or p.max() > 1:
         raise MetricError("probabilities must lie between 0 and 1")

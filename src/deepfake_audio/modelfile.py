@@ -6,7 +6,7 @@ shape (n,), higher = more genuine. The rest is one JSON document in the file's `
 ``deepfake_audio``, read into ``ModelMetadata``.
 
 A model file is data. Loading one runs no code of it, opens no other file, and refuses what our own files never hold:
-external data, operators of foreign domains, functions, loops.
+external data, operators of foreign domains, functions, graphs within the graph (loops and branches).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,7 +43,8 @@ SHIPPED = ("svm", "cnn")
 DEFAULT = "cnn"
 
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
-_FORBIDDEN_OPERATORS = {"Loop", "Scan", "If"}
+# Larger numbers in the metadata could make a log-likelihood ratio infinite, which JSON cannot hold.
+_LARGEST = 1e12
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ModelMetadata:
     What a model file says about itself.
 
     Attributes:
-        name: A short name for reports.
+        name: A short name for reports, printable.
         backend: What trained it.
         sample_rate: Of the windows, in Hz.
         window_samples: Length of one window.
@@ -83,13 +83,16 @@ class ModelMetadata:
     def __post_init__(self) -> None:
         """Refuse values that could not have been written by ``write_model``."""
         numbers = (self.calibration.scale, self.calibration.offset, self.threshold, self.margin)
+        shortest, longest = self.sample_rate, 600 * self.sample_rate  # tenths of samples
+        # A file can hold whole numbers of any size, so nothing here divides, or makes a float of one.
         checks = {
+            "name must be 1 to 100 printable characters": self.name.isprintable() and 1 <= len(self.name) <= 100,  # noqa: PLR2004
             "sample_rate must be 4000 to 384000": 4_000 <= self.sample_rate <= 384_000,  # noqa: PLR2004
-            "window_samples must be 0.1 s to 60 s": 0.1 <= self.window_samples / self.sample_rate <= 60,  # noqa: PLR2004
+            "window_samples must be 0.1 s to 60 s": shortest <= 10 * self.window_samples <= longest,
             "hop_samples must be between a tenth of the window and the window": (
-                self.window_samples / 10 <= self.hop_samples <= self.window_samples
+                self.window_samples <= 10 * self.hop_samples <= 10 * self.window_samples
             ),
-            "calibration, threshold and margin must be finite": all(map(math.isfinite, numbers)),
+            "calibration, threshold and margin must be finite": all(abs(number) <= _LARGEST for number in numbers),
             "calibration.scale must be positive": self.calibration.scale > 0,
             "margin must not be negative": self.margin >= 0,
         }
@@ -105,7 +108,10 @@ class ModelMetadata:
         Raises:
             ValueError: If it is no such document; the message says what was expected.
         """
-        values = json.loads(text)
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"expected JSON ({error})") from error
         if not isinstance(values, dict):
             raise ValueError("expected a JSON object")  # noqa: TRY004 - one kind of error for all of them
         if values.get("format") != FORMAT:
@@ -116,19 +122,28 @@ class ModelMetadata:
         if unknown := sorted(set(values) - set(expected)):
             raise ValueError(f"unknown keys: {', '.join(unknown)}")
         for key, kind in _JSON_TYPES.items():
-            if not isinstance(values[key], kind) or isinstance(values[key], bool):
-                raise ValueError(f"{key} is a {type(values[key]).__name__}")  # noqa: TRY004
-        scale, offset = (values["calibration"].get(key) for key in ("scale", "offset"))
-        if not isinstance(scale, int | float) or not isinstance(offset, int | float):
-            raise ValueError("calibration must hold the numbers scale and offset")  # noqa: TRY004
-        return cls(**{**values, "calibration": Calibration(float(scale), float(offset))})
+            _require_type(key, values[key], kind)
+        calibration = values["calibration"]
+        if set(calibration) != {"scale", "offset"}:
+            raise ValueError(f"calibration must hold scale and offset, it holds {sorted(calibration)}")
+        for key, number in calibration.items():
+            _require_type(f"calibration.{key}", number, int | float)
+        for key, version in values["versions"].items():
+            _require_type(f"versions.{key}", version, str)
+        return cls(**{**values, "calibration": Calibration(**calibration)})
 
     def to_json(self) -> str:
         """Return the document for the file."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True, allow_nan=False)
 
 
+def _require_type(key: str, value: object, kind: Any) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{key} is a {type(value).__name__}")  # noqa: TRY004 - one kind of error for all of them
+
+
 _JSON_TYPES: dict[str, Any] = {
+    "format": int,
     "name": str,
     "backend": str,
     "sample_rate": int,
@@ -161,19 +176,9 @@ class ModelFile:
         from deepfake_audio.runtime import open_session
 
         try:
-            session = open_session(self._content)
+            return open_session(self._content)
         except Exception as error:  # onnxruntime's exceptions have no common base of their own
             raise ModelFileError(f"{self.path}: onnxruntime refuses this model ({_first_line(error)})") from error
-        inputs = [(i.name, i.type, i.shape[1:], len(i.shape)) for i in session.get_inputs()]
-        expected = (INPUT, "tensor(float)", [self.metadata.window_samples], 2)
-        if inputs != [expected]:
-            raise ModelFileError(
-                f"{self.path}: expected one input {INPUT!r} of float32 (n, {self.metadata.window_samples}), found "
-                + "; ".join(f"{i.name!r} {i.type} {tuple(i.shape)}" for i in session.get_inputs())
-            )
-        if OUTPUT not in [o.name for o in session.get_outputs()]:
-            raise ModelFileError(f"{self.path}: has no output {OUTPUT!r}")
-        return session
 
     def score(self, windows: FloatArray) -> FloatArray:
         """
@@ -217,13 +222,10 @@ def read_model(name: str | os.PathLike[str]) -> ModelFile:
     proto = _parse(path, content)
     try:
         _refuse_foreign(proto)
-        properties = {prop.key: prop.value for prop in proto.metadata_props}
-        if METADATA_KEY not in properties:
-            raise ValueError(  # noqa: TRY301 - all refusals of this file are worded in one place
-                f"an ONNX model without our metadata (key {METADATA_KEY!r}); models come from `deepfake-audio train`"
-            )
-        metadata = ModelMetadata.from_json(properties[METADATA_KEY])
-    except (ValueError, RecursionError) as error:
+        metadata = _metadata(proto)
+        _require_only("input", proto.graph.input, f"{INPUT!r} of float (n, {metadata.window_samples})")
+        _require_only("output", proto.graph.output, f"{OUTPUT!r} of float (n)")
+    except ValueError as error:
         raise ModelFileError(f"{path}: {error}") from error
     return ModelFile(path, hashlib.sha256(content).hexdigest(), metadata, content)
 
@@ -236,11 +238,15 @@ def write_model(path: str | os.PathLike[str], model: Any, metadata: ModelMetadat
         path: Where to.
         model: An ``onnx.ModelProto`` from ``signal`` to ``score``.
         metadata: What goes inside.
+
+    Raises:
+        ModelFileError: If the file would be larger than ``read_model`` accepts.
     """
     import onnx
 
     onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     content = model.SerializeToString(deterministic=True)
+    _refuse_size(path, len(content))
     with replacing(path) as stream:
         stream.write(content)
     return hashlib.sha256(content).hexdigest()
@@ -249,65 +255,100 @@ def write_model(path: str | os.PathLike[str], model: Any, metadata: ModelMetadat
 def _read_limited(path: Path) -> bytes:
     try:
         if not path.is_file():
-            what = "is a directory, not a model file" if path.is_dir() else "there is no such model file"
+            there = "is a directory" if path.is_dir() else "is no regular file"
+            what = f"{there}, not a model file" if path.exists() else "there is no such model file"
             names = ", ".join(("default", *SHIPPED))
             raise ModelFileError(f"{path}: {what}; give a path or one of the shipped models: {names}")
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise ModelFileError(f"{path}: {size:,} bytes are more than a model file may have ({MAX_BYTES:,})")
+        _refuse_size(path, path.stat().st_size)
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise ModelFileError(f"{path}: cannot be read ({error})") from error
 
 
-_FOREIGN_MAGIC = {
-    b"\x80": "a Python pickle (or joblib) file",
-    b"PK": "a zip archive (.keras, .npz)",
-    b"\x89HDF": "an HDF5 file (.h5)",
-}
+def _refuse_size(path: str | os.PathLike[str], size: int) -> None:
+    if size > MAX_BYTES:
+        raise ModelFileError(f"{path}: {size:,} bytes are more than a model file may have ({MAX_BYTES:,})")
+
+
+# Bytes that tell what is no ONNX model, and where in a file they stand.
+_FOREIGN_MAGIC = (
+    (0, b"\x80", "a Python pickle (or joblib) file"),
+    (0, b"PK", "a zip archive (.keras, .npz)"),
+    (0, b"\x89HDF", "an HDF5 file (.h5)"),
+    # onnxruntime goes by these four bytes; a file could be one model to the checks here, and another to onnxruntime.
+    (4, b"ORTM", "a file in onnxruntime's own format (.ort)"),
+)
 
 
 def _parse(path: Path, content: bytes) -> Any:
     import onnx
     from google.protobuf.message import DecodeError
 
-    for magic, what in _FOREIGN_MAGIC.items():
-        if content.startswith(magic):
-            raise ModelFileError(
-                f"{path}: is {what}, not an ONNX model; such files can run code when loaded and are never opened"
-            )
+    if not content:
+        raise ModelFileError(f"{path}: is empty (0 bytes), not an ONNX model")
+    for at, magic, what in _FOREIGN_MAGIC:
+        if content.startswith(magic, at):
+            raise ModelFileError(f"{path}: is {what}, not an ONNX model; such files are never opened")
     try:
         proto = onnx.ModelProto.FromString(content)
     except DecodeError as error:
-        raise ModelFileError(f"{path}: is not an ONNX model") from error
+        raise ModelFileError(f"{path}: is not an ONNX model, or a damaged one") from error
     if not proto.graph.node:
         raise ModelFileError(f"{path}: is not an ONNX model (it has no graph)")
     return proto
 
 
+def _metadata(proto: Any) -> ModelMetadata:
+    properties = {prop.key: prop.value for prop in proto.metadata_props}
+    if METADATA_KEY not in properties:
+        raise ValueError(
+            f"an ONNX model without our metadata (key {METADATA_KEY!r}); models come from `deepfake-audio train`"
+        )
+    try:
+        return ModelMetadata.from_json(properties[METADATA_KEY])
+    except ValueError as error:
+        raise ValueError(f"its metadata cannot be used: {error}") from error
+
+
 def _refuse_foreign(proto: Any) -> None:
-    if proto.functions:
-        raise ValueError("holds functions of its own, which our models never do")
+    if proto.functions or proto.training_info:
+        raise ValueError("holds functions or training steps of its own, which our models never do")
+    for node in proto.graph.node:
+        if node.domain not in _DOMAINS:
+            raise ValueError(f"uses the operator {node.domain}:{node.op_type}, which our models never do")
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+            raise ValueError(f"has a graph within its operator {node.op_type}, which our models never do")
     for tensor in _tensors(proto.graph):
         if tensor.external_data or tensor.data_location:
             raise ValueError("keeps data outside the file (external data), which could read foreign files: refused")
-    for node in proto.graph.node:
-        if node.domain not in _DOMAINS or node.op_type in _FORBIDDEN_OPERATORS:
-            raise ValueError(f"uses the operator {node.domain}:{node.op_type}, which our models never do")
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
+    """Yield the tensors of a graph that holds no graphs within it."""
     yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
+    sparse = list(graph.sparse_initializer)
     for node in graph.node:
         for attribute in node.attribute:
-            yield attribute.t
-            yield from attribute.tensors
-            yield from (attribute.sparse_tensor.values, attribute.sparse_tensor.indices)
-            for sparse in attribute.sparse_tensors:
-                yield from (sparse.values, sparse.indices)
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _tensors(inner)
+            yield from (attribute.t, *attribute.tensors)
+            sparse += (attribute.sparse_tensor, *attribute.sparse_tensors)
+    for tensor in sparse:
+        yield from (tensor.values, tensor.indices)
+
+
+def _require_only(what: str, values: Any, expected: str) -> None:
+    """Raise unless a graph declares one input or output alone, of the expected name, type and shape."""
+    found = [_described(value) for value in values]
+    if found != [expected]:
+        raise ValueError(f"expected one {what} {expected}, found {'; '.join(found) or 'none'}")
+
+
+def _described(value: Any) -> str:
+    import onnx
+
+    tensor = value.type.tensor_type
+    types = {number: name.lower() for name, number in onnx.TensorProto.DataType.items()}
+    sizes = [str(dim.dim_value) if dim.HasField("dim_value") else "n" for dim in tensor.shape.dim]
+    return f"{value.name!r} of {types.get(tensor.elem_type, 'unknown')} ({', '.join(sizes)})"
 
 
 def _first_line(error: Exception) -> str:

@@ -82,7 +82,7 @@ class Recipe:
     window_seconds: float | None = None
     seed: int = 0
     augment: bool = True
-    epochs: int = 40
+    epochs: int = 50
 
 
 @dataclass(frozen=True)

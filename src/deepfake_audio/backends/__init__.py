@@ -62,7 +62,7 @@ class Options:
     """
 
     seed: int = 0
-    epochs: int = 40
+    epochs: int = 50
     log_dir: Path | None = None
     report: Callable[[int, int, str], None] = field(default=lambda _step, _steps, _note: None)
 

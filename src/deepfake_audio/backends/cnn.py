@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from deepfake_audio.backends import Examples, FloatArray, Options
 
-DEFAULT_SPEC = FeatureSpec("mel", n_bands=80)
+DEFAULT_SPEC = FeatureSpec("mel", n_fft=1024, window_length=640, n_bands=80)
 WINDOW_SECONDS = 2.0
 COPIES = 8
 EXTRA = "cnn"
 
 BATCH_SIZE = 32
 LEARNING_RATE = 2e-3
-PATIENCE = 12
+PATIENCE = 15
 _CHANNELS = (16, 32, 64, 128)
 
 

@@ -15,22 +15,28 @@ if TYPE_CHECKING:
 
     from deepfake_audio.backends import Examples, FloatArray, Options
 
+# Fine frequency resolution and many coefficients tell vocoders from voices better than the usual 20 coefficients do.
 DEFAULT_SPEC = FeatureSpec(
     "mfcc",
-    n_bands=64,
-    n_coefficients=24,
-    deltas=2,
+    n_fft=1024,
+    window_length=640,
+    n_bands=96,
+    n_coefficients=60,
+    deltas=1,
     statistics=("mean", "std", "p10", "p50", "p90"),
 )
 WINDOW_SECONDS = 3.0
-COPIES = 3
+COPIES = 0  # augmented copies made it worse on sources that it had not seen
 EXTRA = None
 
-C = 3.0
+C = 1.5
+# Principal components kept: as good as all features, and the file holds every support vector.
+N_COMPONENTS = 300
 
 
 def train(training: Examples, validation: Examples, options: Options) -> Trained:
-    """Fit scaler and SVC on all copies of the training and validation windows: nothing here stops early."""
+    """Fit scaler, PCA and SVC on all copies of the training and validation windows: nothing here stops early."""
+    from sklearn.decomposition import PCA
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
@@ -41,6 +47,7 @@ def train(training: Examples, validation: Examples, options: Options) -> Trained
     options.report(0, 1, f"fitting {len(features):,} windows of {features.shape[1]} features")
     model = make_pipeline(
         StandardScaler(),
+        PCA(min(N_COMPONENTS, *features.shape), svd_solver="full"),
         SVC(
             C=C,
             kernel="rbf",
@@ -58,7 +65,13 @@ def train(training: Examples, validation: Examples, options: Options) -> Trained
         scores: npt.NDArray[np.float64] = model.decision_function(rows)
         return scores
 
-    facts = {"c": C, "gamma": "scale", "n_windows": len(features), "n_support_vectors": n_support}
+    facts = {
+        "c": C,
+        "gamma": "scale",
+        "n_components": int(model[1].n_components_),
+        "n_windows": len(features),
+        "n_support_vectors": n_support,
+    }
     return Trained(_to_onnx(model, features.shape[1]), score, facts)
 
 

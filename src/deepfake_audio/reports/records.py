@@ -1,7 +1,8 @@
 """
 Results for programs: one record per recording, in JSON, JSON lines or CSV.
 
-All formats hold the same keys in the same order; ``schema`` changes when one of them changes its meaning.
+JSON and JSON lines hold the same keys in the same order; ``schema`` changes when one of them changes its meaning. CSV
+holds the same values, flattened, without ``schema``.
 """
 
 from __future__ import annotations
@@ -106,10 +107,11 @@ def write_jsonl(results: Iterable[Detection | Skipped], stream: TextIO, *, segme
 
 def write_csv(results: Iterable[Detection | Skipped], stream: TextIO, *, segments: bool) -> None:
     """Write a table with a header; lists are written as JSON or separated by spaces."""
-    rows = csv.DictWriter(stream, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    rows = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
     rows.writeheader()
     for result in results:
         values = record(result, segments=segments)
+        del values["schema"]
         model = values.pop("model")
         values |= {"model_name": model["name"], "model_sha256": model["sha256"]}
         values["reasons"] = " ".join(values.get("reasons", ()))

@@ -23,16 +23,18 @@ _MIN_TRIALS_SHOWN = 5
 
 def console_for(stream: TextIO) -> Console:
     """Return a console that colours only on a terminal and does not squeeze tables into 80 columns elsewhere."""
-    return Console(file=stream, width=None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
+    on_terminal = stream.isatty()
+    width = None if on_terminal else _WIDTH_WITHOUT_TERMINAL
+    return Console(file=stream, force_terminal=on_terminal, width=width, highlight=False)
 
 
 def write_table(results: Iterable[Detection | Skipped], stream: TextIO, *, segments: bool) -> None:
     """Write one row per recording, and with ``segments`` one per window below it."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("recording", overflow="fold")
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("P(deepfake)", justify="right")
-    table.add_column("speech", justify="right")
+    table.add_column("verdict", overflow="fold", no_wrap=True)
+    table.add_column("P(deepfake)", overflow="fold", justify="right")
+    table.add_column("speech", overflow="fold", justify="right")
     table.add_column("note", overflow="fold")
     for result in results:
         if isinstance(result, Skipped):
@@ -57,8 +59,8 @@ def write_evaluation(evaluation: Evaluation, stream: TextIO, title: str) -> None
     console = console_for(stream)
     at = evaluation.decisions
     overall = Table(box=None, pad_edge=False, show_header=False, title=Text(title), title_justify="left")
-    overall.add_column(justify="left")
-    overall.add_column(justify="right")
+    overall.add_column(justify="left", overflow="fold")
+    overall.add_column(justify="right", overflow="fold")
     for name, value in (
         ("genuine / deepfake recordings", f"{evaluation.n_bonafide:,} / {evaluation.n_spoof:,}"),
         ("no speech / not readable", f"{evaluation.n_no_speech:,} / {len(evaluation.skipped):,}"),
@@ -83,16 +85,17 @@ def write_evaluation(evaluation: Evaluation, stream: TextIO, title: str) -> None
         console.print(_parts_table("source", evaluation.sources))
     if len(evaluation.systems) > 1:
         shown = [part for part in evaluation.systems if part.n_spoof >= _MIN_TRIALS_SHOWN]
-        console.print(_parts_table("system", shown))
+        if shown:
+            console.print(_parts_table("system", shown))
         if hidden := len(evaluation.systems) - len(shown):
-            console.print(f"({hidden} systems with fewer than {_MIN_TRIALS_SHOWN} recordings: see --format json)")
+            console.print(f"(systems with fewer than {_MIN_TRIALS_SHOWN} recordings: {hidden}, see --format json)")
 
 
 def _parts_table(kind: str, parts: Iterable[Part]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", title=f"\nper {kind}", title_justify="left")
     table.add_column(kind, overflow="fold")
     for name in ("genuine", "deepfake", "EER", "genuine called deepfake", "deepfake called genuine"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for part in parts:
         table.add_row(
             Text(part.name or "(unnamed)"),
@@ -108,7 +111,7 @@ def _parts_table(kind: str, parts: Iterable[Part]) -> Table:
 def write_training(run: TrainingRun, stream: TextIO) -> None:
     """Write what a training run did."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column()
+    table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     data, held_out = run.metadata.training["data"], run.metadata.training["held_out"]
     for part in ("training", "validation", "calibration"):

@@ -1,0 +1,783 @@
+"""Decoding, resampling, what counts as speech, and cutting into windows; all recordings are written here."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import struct
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from signals import RATE, FloatArray, noise, sine, voice
+
+from deepfake_audio import audio
+from deepfake_audio.audio import Stretch, Window, cut_windows, display_name, open_recording, resample, speech_stretches
+from deepfake_audio.errors import AUDIO_REASONS, AudioError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+only_linux = pytest.mark.skipif(sys.platform != "linux", reason="such file names exist on Linux only")
+
+
+def read(path: str | os.PathLike[str], sample_rate: int = RATE) -> FloatArray:
+    """Return a whole recording."""
+    with open_recording(path) as recording:
+        return np.concatenate([silence(0), *recording.blocks(sample_rate)])
+
+
+def silence(seconds: float) -> FloatArray:
+    """Return digital silence."""
+    return np.zeros(round(seconds * RATE), dtype=np.float32)
+
+
+def wav(
+    signal: FloatArray | None = None,
+    *,
+    rate: int = RATE,
+    channels: int = 1,
+    data_size: int | None = None,
+    riff_size: int | None = None,
+    tail: bytes = b"",
+) -> bytes:
+    """Return the bytes of a 16 bit WAV whose header may say whatever it likes."""
+    data = b"" if signal is None else (32767 * signal).astype("<i2").tobytes()
+    data_size = len(data) if data_size is None else data_size
+    riff_size = 36 + len(data) + len(tail) if riff_size is None else riff_size
+    layout = struct.pack("<HHIIHH", 1, channels, rate, (rate * 2 * channels) & 0xFFFFFFFF, 2 * channels & 0xFFFF, 16)
+    header = b"RIFF" + struct.pack("<I", riff_size) + b"WAVEfmt " + struct.pack("<I", 16) + layout
+    return header + b"data" + struct.pack("<I", data_size) + data + tail
+
+
+def encoded(format_: str, subtype: str, signal: FloatArray, rate: int = RATE) -> bytes:
+    """Return the bytes of a file that libsndfile writes."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, signal, rate, format=format_, subtype=subtype)
+    return buffer.getvalue()
+
+
+def snr_db(signal: FloatArray, reference: FloatArray) -> float:
+    """Return how far below a signal its difference to another lies."""
+    return float(10 * np.log10(np.mean(reference**2) / max(1e-20, np.mean((signal - reference) ** 2))))
+
+
+# --- decoding --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("format_", "subtype", "least_snr_db"),
+    [
+        pytest.param("WAV", "PCM_U8", 20, id="wav-8"),
+        pytest.param("WAV", "PCM_16", 70, id="wav-16"),
+        pytest.param("WAV", "PCM_24", 110, id="wav-24"),
+        pytest.param("WAV", "PCM_32", 120, id="wav-32"),
+        pytest.param("WAV", "FLOAT", 150, id="wav-float"),
+        pytest.param("WAV", "DOUBLE", 150, id="wav-double"),
+        pytest.param("WAV", "ULAW", 30, id="wav-mulaw"),
+        pytest.param("WAV", "IMA_ADPCM", 15, id="wav-adpcm"),
+        pytest.param("WAVEX", "PCM_16", 70, id="wavex"),
+        pytest.param("RF64", "PCM_16", 70, id="rf64"),
+        pytest.param("W64", "PCM_16", 70, id="w64"),
+        pytest.param("FLAC", "PCM_16", 70, id="flac-16"),
+        pytest.param("FLAC", "PCM_24", 110, id="flac-24"),
+        pytest.param("OGG", "VORBIS", 8, id="vorbis"),
+        pytest.param("OGG", "OPUS", 8, id="opus"),
+        pytest.param("MP3", "MPEG_LAYER_III", 8, id="mp3"),
+        pytest.param("AIFF", "PCM_16", 70, id="aiff"),
+        pytest.param("AU", "PCM_16", 70, id="au"),
+        pytest.param("CAF", "PCM_16", 70, id="caf"),
+        pytest.param("CAF", "ALAC_16", 70, id="caf-alac"),
+    ],
+)
+def test_formats(tmp_path: Path, format_: str, subtype: str, least_snr_db: float) -> None:
+    """A recording decodes to the signal that was written, as exactly as its codec allows, whatever its name."""
+    path = tmp_path / "recording.bin"
+    path.write_bytes(encoded(format_, subtype, voice()))
+
+    signal = read(path)
+
+    assert signal.dtype == np.float32
+    assert snr_db(signal[: len(voice())], voice()) > least_snr_db
+    assert np.abs(signal[len(voice()) :]).max(initial=0) < 1e-2  # block codecs fill their last block
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 6, 32])
+def test_channels_are_averaged(tmp_path: Path, channels: int) -> None:
+    """Any number of channels becomes their mean."""
+    signals = np.stack([noise(seed=seed) for seed in range(channels)], axis=1)
+    soundfile.write(tmp_path / "a.wav", signals, RATE, subtype="FLOAT")
+
+    np.testing.assert_allclose(read(tmp_path / "a.wav"), signals.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [4_000, 8_000, 11_025, 22_050, 44_100, 48_000, 96_000, 384_000])
+def test_rates(tmp_path: Path, rate: int) -> None:
+    """Any sample rate becomes the one that was asked for, with the pitch and the length kept."""
+    soundfile.write(tmp_path / "a.wav", sine(1_000, 2.0, rate), rate, subtype="FLOAT")
+
+    signal = read(tmp_path / "a.wav")
+
+    assert len(signal) == pytest.approx(2 * RATE, abs=1)
+    assert snr_db(signal[800:31_000], sine(1_000, 2.0)[800:31_000]) > 60
+
+
+def test_facts(tmp_path: Path) -> None:
+    """A recording knows its rate, channels, hash, and, once read, its length."""
+    path = tmp_path / "a.flac"
+    soundfile.write(path, np.zeros((22_050, 2)), 44_100)
+
+    with open_recording(path) as recording:
+        assert recording.frames_read == 0
+        list(recording.blocks(RATE))
+
+    assert (recording.name, recording.sample_rate, recording.channels) == (str(path), 44_100, 2)
+    assert recording.duration_seconds == 0.5
+    assert recording.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_blocks_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording is decoded block by block, and blocks of another size give the same signal."""
+    soundfile.write(tmp_path / "a.wav", np.stack([voice(), voice(seed=1)], axis=1), RATE)
+    whole = read(tmp_path / "a.wav")
+
+    monkeypatch.setattr(audio, "_BLOCK_VALUES", 2_000)
+    with open_recording(tmp_path / "a.wav") as recording:
+        blocks = list(recording.blocks(RATE))
+
+    assert max(map(len, blocks)) == 1_000
+    np.testing.assert_array_equal(np.concatenate(blocks), whole)
+
+
+@given(
+    rate=st.sampled_from([4_000, 8_000, 11_025, 22_050, 44_100, 48_000, 192_000, 384_000]),
+    cuts=st.lists(st.integers(0, 6_000), max_size=8),
+)
+@settings(deadline=None, max_examples=50)
+def test_resampling_does_not_depend_on_blocks(rate: int, cuts: list[int]) -> None:
+    """A stream in blocks of any size, also empty ones, equals soxr on the whole signal."""
+    signal = noise(6_000 / RATE)
+
+    stream = np.concatenate(list(resample(np.split(signal, sorted(cuts)), rate, RATE)))
+
+    np.testing.assert_allclose(stream, soxr.resample(signal, rate, RATE, quality="HQ"), atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+@pytest.mark.parametrize("n_samples", [1, 2, 100])
+def test_very_short(tmp_path: Path, rate: int, n_samples: int) -> None:
+    """A recording of a few samples is read as well."""
+    soundfile.write(tmp_path / "a.wav", np.full(n_samples, 0.5, np.float32), rate)
+
+    assert len(read(tmp_path / "a.wav")) == pytest.approx(n_samples * RATE / rate, abs=1)
+
+
+# --- where it comes from ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("file_name", "printed"),
+    [
+        pytest.param("two words.wav", "two words.wav", id="space"),
+        pytest.param("naïve 声.wav", "naïve 声.wav", id="unicode"),
+        pytest.param("a\nb\x1b[31m.wav", "a\\nb\\x1b[31m.wav", id="control-characters", marks=only_linux),
+        pytest.param(os.fsdecode(b"caf\xe9.wav"), "caf\\udce9.wav", id="undecodable", marks=only_linux),
+        pytest.param("-", "-", id="dash"),
+        pytest.param("%s{0}.mp3", "%s{0}.mp3", id="formats-and-wrong-suffix"),
+    ],
+)
+def test_file_names(tmp_path: Path, file_name: str, printed: str) -> None:
+    """A file of any name is read, and its name can be printed anywhere on one line."""
+    (tmp_path / file_name).write_bytes(wav(voice()))
+
+    with open_recording(tmp_path / file_name) as recording:
+        assert len(np.concatenate(list(recording.blocks(RATE)))) == len(voice())
+
+    assert recording.name == str(tmp_path / printed)
+    recording.name.encode("utf-8")
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dash is standard input."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(encoded("FLAC", "PCM_16", voice()))))
+
+    assert display_name("-") == "<stdin>"
+    assert snr_db(read("-"), voice()) > 70
+
+
+@pytest.mark.parametrize(
+    ("stdin", "reason"),
+    [
+        pytest.param(io.TextIOWrapper(io.BytesIO()), "empty", id="empty"),
+        pytest.param(None, "unreadable", id="closed"),
+    ],
+)
+def test_standard_input_without_a_recording(
+    monkeypatch: pytest.MonkeyPatch, stdin: io.TextIOWrapper | None, reason: str
+) -> None:
+    """Standard input may be empty or closed."""
+    monkeypatch.setattr(sys, "stdin", stdin)
+
+    with pytest.raises(AudioError, match=r"^<stdin>: ") as caught:
+        read("-")
+
+    assert caught.value.reason == reason
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_named_pipe(tmp_path: Path) -> None:
+    """A named pipe is read to its end, like ``<(command)`` in a shell."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[wav(voice())])
+    writer.start()
+
+    signal = read(pipe)
+
+    writer.join()
+    assert len(signal) == len(voice())
+
+
+class Broken(io.BytesIO):
+    """A stream whose disk or network fails."""
+
+    def read(self, *_: Any) -> NoReturn:
+        """Fail."""
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_stream_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that breaks off with an error is told apart from a bad recording."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Broken()))
+
+    with pytest.raises(AudioError, match=r"<stdin>: cannot be copied .*\(Input/output error\)$") as caught:
+        read("-")
+
+    assert caught.value.reason == "unreadable"
+
+
+def test_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So is a file on a disk that fails."""
+    (tmp_path / "a.wav").write_bytes(wav(voice()))
+    monkeypatch.setattr(hashlib, "file_digest", lambda *_: Broken().read())
+
+    with pytest.raises(AudioError, match=r"a\.wav: cannot be read \(Input/output error\)") as caught:
+        read(tmp_path / "a.wav")
+
+    assert caught.value.reason == "unreadable"
+
+
+def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that may not be opened says so; root may open everything, hence the patch."""
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "a.wav").write_bytes(wav(voice()))
+    monkeypatch.setattr(Path, "open", refuse)
+
+    with pytest.raises(AudioError, match=r"a\.wav: cannot be opened \(Permission denied\)") as caught:
+        read(tmp_path / "a.wav")
+
+    assert caught.value.reason == "unreadable"
+
+
+# --- what is refused -------------------------------------------------------------------------------------------
+
+
+def make_loop(path: Path) -> None:
+    """Make a link to itself."""
+    path.symlink_to(path)
+
+
+def halved(content: bytes) -> bytes:
+    """Return the first half."""
+    return content[: len(content) // 2]
+
+
+def changed(content: bytes, at: int, by: bytes) -> bytes:
+    """Return bytes with some of them overwritten."""
+    return content[:at] + by + content[at + len(by) :]
+
+
+def floats(*odd: float, channels: int = 1) -> bytes:
+    """Return a WAV of floats among which are these."""
+    samples = np.tile(voice()[:, np.newaxis], (1, channels))
+    samples[1_000, : len(odd)] = odd
+    return encoded("WAV", "FLOAT", samples)
+
+
+M4A_HEADER = b"\0\0\0\x20ftypM4A " + bytes(100)
+FLAC = encoded("FLAC", "PCM_16", voice())
+MP3 = encoded("MP3", "MPEG_LAYER_III", voice())
+TEXT = b"Dear Sir or Madam,\n" * 50
+
+REFUSED: dict[str, tuple[str, str, bytes | Callable[[Path], object] | None]] = {
+    # what it is: (reason, what the message says, how it is made)
+    "missing": ("missing", "there is no such file", None),
+    "loop": ("unreadable", "cannot be opened", make_loop),
+    "directory": ("not_a_file", "is a directory", Path.mkdir),
+    "nothing": ("empty", "0 bytes", b""),
+    "text": ("not_audio", "is not audio", TEXT),
+    "one-byte": ("not_audio", "is not audio", b"R"),
+    "half-a-header": ("not_audio", "is not audio", wav()[:20]),
+    "header-without-chunks": ("not_audio", "is not audio", wav()[:12]),
+    "only-id3": ("not_audio", "is not audio", b"ID3\x04\0\0\x7f\x7f\x7f\x7f" + TEXT),
+    "zeros": ("not_audio", "is not audio", bytes(5_000)),
+    "many-chunks": ("not_audio", "is not audio", wav()[:12] + b"junk\0\0\0\0" * 1_000),
+    "no-channel": ("not_audio", "is not audio", wav(voice(), channels=0)),
+    "65535-channels": ("not_audio", "is not audio", wav(voice(), channels=65_535)),
+    "m4a": ("needs_media_extra", "pip install 'deepfake-audio.media.'", M4A_HEADER),
+    "caf-cut": ("damaged", "damaged or cut off", halved(encoded("CAF", "PCM_16", voice()))),
+    "flac-wrong-length": ("damaged", "damaged or cut off", changed(FLAC, 25, b"\xff")),
+    "flac-changed": ("truncated", "damaged or cut off", changed(FLAC, len(FLAC) // 2, bytes(40))),
+    "flac-cut": ("truncated", "damaged or cut off", halved(FLAC)),
+    "wav-cut": ("truncated", "promises 96,000 bytes of audio, the file holds 47,978", halved(wav(voice()))),
+    "adpcm-cut": ("truncated", "is cut off", encoded("WAV", "GSM610", voice())[:-500]),
+    "aiff-cut": ("truncated", "is cut off", halved(encoded("AIFF", "PCM_16", voice()))),
+    "au-cut": ("truncated", "is cut off", halved(encoded("AU", "PCM_16", voice()))),
+    "mp3-cut": ("truncated", "promises 3.0 s", halved(MP3)),
+    "promises-1-gib": ("truncated", "promises 1,073,741,824 bytes", wav(data_size=1 << 30)),
+    "promises-3-gib": ("truncated", "promises 3,221,225,472 bytes", wav(voice(), data_size=3 << 30)),
+    "promises-4-gib": ("no_samples", "without a single sample", wav(data_size=0xFFFFFFFF)),
+    "no-samples": ("no_samples", "without a single sample", wav()),
+    "no-samples-but-tags": ("no_samples", "without a single sample", wav(tail=b"LIST\4\0\0\0INFO")),
+    "no-samples-caf": ("no_samples", "without a single sample", encoded("CAF", "PCM_16", voice()[:0])),
+    "nan": ("not_finite", "holds NaN", floats(np.nan)),
+    "infinity": ("not_finite", "holds NaN, infinite", floats(np.inf)),
+    "infinities-that-cancel": ("not_finite", "holds NaN, infinite", floats(np.inf, -np.inf, channels=2)),
+    "huge": ("not_finite", "absurdly large", floats(3e38)),
+    "0-hz": ("not_audio", "is not audio", wav(voice(), rate=0)),
+    "1-hz": ("bad_sample_rate", "1 Hz; 4 to 384 kHz", wav(voice(), rate=1)),
+    "3999-hz": ("bad_sample_rate", "3999 Hz", wav(voice(), rate=3_999)),
+    "384001-hz": ("bad_sample_rate", "384001 Hz", wav(voice(), rate=384_001)),
+    "10-mhz": ("bad_sample_rate", "10000000 Hz", wav(voice(), rate=10_000_000)),
+    "33-channels": ("too_many_channels", "33 channels; at most 32", wav(voice(), channels=33)),
+    "1024-channels": ("too_many_channels", "1024 channels", wav(voice(), channels=1_024)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    """What cannot be scored says why, in one line that begins with its name, and by a stable word."""
+    reason, message, content = REFUSED[case]
+    monkeypatch.setitem(sys.modules, "av", None)  # as if the extra were not installed
+    path = tmp_path / "recording.wav"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content:
+        content(path)
+
+    with pytest.raises(AudioError, match=message) as caught:
+        read(path)
+
+    assert caught.value.reason == reason
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_every_reason_is_tested() -> None:
+    """Each documented reason is given by some file above."""
+    assert {reason for reason, *_ in REFUSED.values()} == AUDIO_REASONS.keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        pytest.param("/dev/null", "not_a_file", id="device"),
+        pytest.param("a\0b", "unreadable", id="null-character"),
+        pytest.param("x" * 300, "unreadable", id="too-long"),
+        pytest.param(f"{__file__}/a.wav", "missing", id="below-a-file"),
+    ],
+)
+@only_linux
+def test_refused_paths(path: str, reason: str) -> None:
+    """What is no path of a recording is refused as well."""
+    with pytest.raises(AudioError, match=r"file|cannot be opened") as caught:
+        read(path)
+
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(wav(voice(), data_size=0xFFFFFFFF, riff_size=0xFFFFFFFF), id="ffmpeg"),
+        pytest.param(wav(voice(), data_size=0x7FFFF000, riff_size=0x7FFFF024), id="sox"),
+        pytest.param(wav(voice(), data_size=0x80000000, riff_size=0x80000024), id="arecord"),
+        pytest.param(wav(voice(), data_size=0xFFFFFFFF - 36, riff_size=0xFFFFFFFF), id="less-the-header"),
+        pytest.param(wav(voice(), data_size=0, riff_size=0), id="zeros"),
+        pytest.param(wav(voice(), data_size=0, riff_size=36), id="only-the-header"),
+        pytest.param(wav(voice(), data_size=0, riff_size=0xFFFFFFFF), id="zero-of-many"),
+        pytest.param(wav(voice(), data_size=96_001) + b"x", id="odd-byte"),
+        pytest.param(wav(voice()) + b"x", id="byte-behind"),
+        pytest.param(FLAC + TEXT, id="flac-and-text"),
+        pytest.param(b"ID3\x04\0\0\0\0\x10\0" + bytes(2_048) + FLAC, id="id3-and-flac"),
+        pytest.param(b"ID3\x04\0\0\0\0\x10\0" + bytes(2_048) + MP3, id="id3-and-mp3"),
+    ],
+)
+def test_accepted(tmp_path: Path, content: bytes) -> None:
+    """Headers of writers that did not know the length, and harmless extras, do not cost a sample."""
+    path = tmp_path / "recording.wav"
+    path.write_bytes(content)
+
+    with open_recording(path) as recording:
+        signal = np.concatenate(list(recording.blocks(RATE)))
+
+    assert len(signal) == len(voice())
+    assert snr_db(signal, voice()) > 8
+    assert recording.sha256 == hashlib.sha256(content).hexdigest()
+
+
+# --- containers that need PyAV ---------------------------------------------------------------------------------
+
+
+def write_media(
+    path: Path, codec: str, *, container: str, rate: int = 48_000, layout: str = "mono", picture: bool = False
+) -> None:
+    """Write three seconds of voice, and if wanted a black picture, by FFmpeg; no codec, no audio."""
+    av = pytest.importorskip("av", reason="needs the extra `media`")
+    with av.open(str(path), "w", format=container) as output:
+        streams = []  # all of them must be known before the first packet
+        if picture:
+            video = output.add_stream("mpeg4", rate=10)
+            video.width = video.height = 64
+            video.pix_fmt = "yuv420p"
+            black = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            streams.append((video, [black]))
+        if codec:
+            stream = output.add_stream(codec, rate=rate, layout=layout)
+            channels = 1 if layout == "mono" else 2
+            frame = av.AudioFrame.from_ndarray(np.tile(voice(3, rate), (channels, 1)), format="fltp", layout=layout)
+            frame.sample_rate, frame.pts = rate, 0
+            size = stream.codec_context.frame_size or 1_024
+            fitted = av.AudioResampler(format=stream.format.name, layout=layout, rate=rate, frame_size=size)
+            streams.append((stream, [*fitted.resample(frame), *fitted.resample(None)]))
+        for stream, frames in streams:
+            for piece in [*frames, None]:
+                output.mux(stream.encode(piece))
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "options"),
+    [
+        pytest.param("aac", "mp4", {}, id="m4a"),
+        pytest.param("aac", "mp4", {"layout": "stereo", "rate": 44_100}, id="m4a-stereo"),
+        pytest.param("aac", "mp4", {"picture": True}, id="mp4"),
+        pytest.param("alac", "ipod", {}, id="alac"),
+        pytest.param("libopus", "webm", {}, id="webm"),
+        pytest.param("flac", "matroska", {"rate": 16_000}, id="mkv"),
+        pytest.param("aac", "adts", {}, id="aac"),
+        pytest.param("aac", "mpegts", {}, id="ts"),
+        pytest.param("aac", "flv", {}, id="flv"),
+        pytest.param("pcm_s16le", "avi", {}, id="avi"),
+        pytest.param("pcm_f32le", "mov", {}, id="mov"),
+        pytest.param("flac", "ogg", {}, id="ogg-flac"),
+        pytest.param("mp2", "mpeg", {}, id="mpg"),
+    ],
+)
+def test_media(tmp_path: Path, codec: str, container: str, options: dict[str, Any]) -> None:
+    """What phones and browsers record decodes to the signal that was written, but for the delay of its codec."""
+    path = tmp_path / "recording"
+    write_media(path, codec, container=container, **options)
+
+    signal = read(path)
+
+    assert len(signal) == pytest.approx(3 * RATE, abs=0.07 * RATE)
+    rate = options.get("rate", 48_000)
+    reference = soxr.resample(voice(3, rate), rate, RATE)
+    match = np.correlate(np.pad(signal, (0, 200)), reference[800:40_000], mode="valid")
+    norm = np.linalg.norm(reference[800:40_000]) * np.linalg.norm(signal[800:40_000])
+    assert match.max() / norm > 0.97
+
+
+@pytest.mark.parametrize(
+    ("make", "reason", "message"),
+    [
+        pytest.param(lambda _: M4A_HEADER, "damaged", "cannot be decoded", id="only-a-header"),
+        pytest.param(lambda _: b"OggS" + bytes(500), "damaged", "cannot be decoded", id="empty-ogg"),
+        pytest.param(lambda content: content[:20_000], "damaged", "cut off|cannot be decoded", id="cut"),
+        pytest.param(
+            lambda content: changed(content, len(content) // 2, b"\x55" * 400), "damaged", "damaged", id="changed"
+        ),
+    ],
+)
+def test_damaged_media(tmp_path: Path, make: Callable[[bytes], bytes], reason: str, message: str) -> None:
+    """Damaged containers are refused like other damaged files."""
+    path = tmp_path / "a.m4a"
+    write_media(path, "aac", container="mp4")
+    path.write_bytes(make(path.read_bytes()))
+
+    with pytest.raises(AudioError, match=message) as caught:
+        read(path)
+
+    assert caught.value.reason == reason
+
+
+def test_film_without_sound(tmp_path: Path) -> None:
+    """A video without an audio track is no audio."""
+    path = tmp_path / "a.mp4"
+    write_media(path, "", container="mp4", picture=True)
+
+    with pytest.raises(AudioError, match="has no audio track") as caught:
+        read(path)
+
+    assert caught.value.reason == "not_audio"
+
+
+def test_unknown_codec(tmp_path: Path) -> None:
+    """So is a track that nothing here decodes."""
+    path = tmp_path / "a.mka"
+    write_media(path, "pcm_s16le", container="matroska")
+    path.write_bytes(path.read_bytes().replace(b"A_PCM/INT/LIT", b"A_NEW/INT/LIT"))
+
+    with pytest.raises(AudioError, match="FFmpeg has no decoder for its audio track") as caught:
+        read(path)
+
+    assert caught.value.reason == "not_audio"
+
+
+def test_format_changes_midway(tmp_path: Path) -> None:
+    """A broadcast that goes from mono to stereo and to another rate keeps its length."""
+    path = tmp_path / "part.aac"
+    content = b""
+    for layout, rate in (("mono", 48_000), ("stereo", 48_000), ("mono", 16_000)):
+        write_media(path, "aac", container="adts", layout=layout, rate=rate)
+        content += path.read_bytes()
+    path.write_bytes(content)
+
+    assert len(read(path)) == pytest.approx(9 * RATE, abs=0.25 * RATE)
+
+
+def test_surprises_in_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyAV meets some damaged files with an IndexError; that is a damaged file too."""
+    av = pytest.importorskip("av", reason="needs the extra `media`")
+
+    class Surprise:
+        def __init__(self, **_: Any) -> None:
+            raise IndexError("list index out of range")
+
+    write_media(tmp_path / "a.m4a", "aac", container="mp4")
+    monkeypatch.setattr(av, "AudioResampler", Surprise)
+
+    with pytest.raises(AudioError, match=r"damaged or cut off \(list index out of range\)"):
+        read(tmp_path / "a.m4a")
+
+
+# --- what is speech --------------------------------------------------------------------------------------------
+
+
+def stretches(signal: FloatArray, rate: int = RATE) -> list[Stretch]:
+    """Return the speech of a whole signal."""
+    return list(speech_stretches([signal], rate))
+
+
+def seconds(found: list[Stretch], rate: int = RATE) -> float:
+    """Return how much speech there is."""
+    return sum(len(stretch.signal) for stretch in found) / rate
+
+
+def dither(length_seconds: float) -> FloatArray:
+    """Return the triangular dither of a silent 16 bit recording: -1, 0 or 1 step."""
+    steps = np.random.default_rng(0).integers(0, 2, (2, round(length_seconds * RATE))).sum(axis=0) - 1
+    return np.asarray(steps / 32_768, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        pytest.param(silence(0), id="no-sample"),
+        pytest.param(silence(3), id="digital-silence"),
+        pytest.param(silence(1 / RATE) + 1, id="one-sample"),
+        pytest.param(silence(3) + np.float32(0.3), id="dc"),
+        pytest.param(dither(3), id="dither"),
+        pytest.param(sine(440, 3), id="tone"),
+        pytest.param(sine(50, 35), id="mains-hum"),
+        pytest.param(np.concatenate([silence(1), sine(440, 6), silence(1)]), id="tone-in-silence"),
+        pytest.param(noise(3), id="noise"),
+        pytest.param(noise(31.5), id="long-noise"),
+        pytest.param(noise(0.1), id="short-noise"),
+        pytest.param(noise(31) + np.eye(1, 31 * RATE, 70_000, dtype=np.float32)[0], id="click-in-noise"),
+    ],
+)
+def test_no_speech(signal: FloatArray) -> None:
+    """Silence, tones and steady noise are no speech, at any length and rate."""
+    assert stretches(signal) == []
+    assert stretches(signal, 44_100) == []
+
+
+@pytest.mark.parametrize(
+    "background",
+    [
+        pytest.param(silence, id="digital-silence"),
+        pytest.param(dither, id="dither"),
+        pytest.param(lambda length: noise(length, peak=1e-3), id="hiss"),
+        pytest.param(lambda length: silence(length) + np.float32(0.2), id="dc"),
+    ],
+)
+@pytest.mark.parametrize("spoken", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("around", [0.5, 2.0, 14.0])
+def test_speech_among_silence(background: Callable[[float], FloatArray], spoken: float, around: float) -> None:
+    """Speech is found where it is, with a little around it, however long and noisy the silence before and after."""
+    signal = background(2 * around + spoken)
+    at = round(around * RATE)
+    signal[at : at + round(spoken * RATE)] += voice(spoken)
+
+    found = stretches(signal)
+
+    assert found[0].start / RATE == pytest.approx(around - 0.1, abs=0.1)
+    end = (found[-1].start + len(found[-1].signal)) / RATE
+    assert end == pytest.approx(around + spoken + 0.1, abs=0.15)
+    for stretch in found:
+        np.testing.assert_array_equal(stretch.signal, signal[stretch.start : stretch.start + len(stretch.signal)])
+
+
+def test_long_pause_is_left_out() -> None:
+    """A pause within speech does not count as speech."""
+    found = stretches(np.concatenate([voice(2), silence(5), voice(2, seed=1)]))
+
+    assert len(found) == 2
+    assert seconds(found) == pytest.approx(4.0, abs=0.5)
+
+
+@pytest.mark.parametrize("rate", [4_000, 8_000, 11_025, 44_100])
+def test_speech_at_any_rate(rate: int) -> None:
+    """Speech is found at every sample rate."""
+    assert seconds(stretches(voice(3, rate), rate), rate) == pytest.approx(3.0, abs=0.1)
+
+
+@pytest.mark.parametrize("length", [29.98, 30.0, 30.02, 30.3, 32.99, 33.0, 60.02, 65.0])
+def test_no_speech_is_lost_where_chunks_meet(length: float) -> None:
+    """Speech without a pause is found to its last sample, however it fits into the chunks."""
+    found = stretches(voice(length))
+
+    assert sum(len(stretch.signal) for stretch in found) == round(length * RATE)
+    assert [s.start for s in found] == [0, *np.cumsum([len(s.signal) for s in found])[:-1]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(pytest.param(lambda x, db=db: x * np.float32(10 ** (db / 20)), id=f"{db}dB") for db in (-40, -20, -6, 6, 20)),
+        pytest.param(lambda x: -x, id="polarity"),
+        pytest.param(lambda x: x + np.float32(0.3), id="dc"),
+        pytest.param(lambda x: x * np.float32(0.01) - np.float32(0.5), id="quiet-and-dc"),
+    ],
+)
+def test_level_does_not_matter(change: Callable[[FloatArray], FloatArray]) -> None:
+    """Gain, polarity and DC offset leave the same stretches, to within two frames."""
+    signal = np.concatenate([silence(2), voice(2), silence(3), voice(2, seed=1), silence(2)])
+    expected, found = stretches(signal), stretches(change(signal))
+
+    assert len(found) == len(expected) == 2
+    for one, other in zip(found, expected, strict=True):
+        assert one.start == pytest.approx(other.start, abs=0.04 * RATE)
+        assert len(one.signal) == pytest.approx(len(other.signal), abs=0.08 * RATE)
+
+
+LONG = np.concatenate([silence(1), voice(8), silence(3), voice(22, seed=1), silence(4), voice(30, seed=2)])
+
+
+@given(cuts=st.lists(st.integers(0, len(LONG)), max_size=40))
+@settings(deadline=None, max_examples=25)
+def test_speech_does_not_depend_on_blocks(cuts: list[int]) -> None:
+    """Blocks of any size, also empty ones, give the same stretches."""
+    found = list(speech_stretches(np.split(LONG, sorted(cuts)), RATE))
+
+    assert [s.start for s in found] == [s.start for s in stretches(LONG)]
+    for one, other in zip(found, stretches(LONG), strict=True):
+        np.testing.assert_array_equal(one.signal, other.signal)
+
+
+def test_speech_is_a_stream() -> None:
+    """An hour of speech is not read further ahead than a block and the rest that a chunk may take in."""
+    minute = voice(60)
+    n_read = 0
+
+    def hour() -> Iterator[FloatArray]:
+        nonlocal n_read
+        for block in np.split(minute, 6) * 60:
+            n_read += len(block)
+            yield block
+
+    ahead = [n_read - (s.start + len(s.signal)) for s in speech_stretches(hour(), RATE)]
+
+    assert n_read == 60 * len(minute)
+    assert max(ahead) <= (10 + 3) * RATE
+
+
+# --- windows ---------------------------------------------------------------------------------------------------
+
+
+def laid_out(gaps_and_lengths: list[tuple[int, int]]) -> list[Stretch]:
+    """Return stretches whose samples are their own places in the source."""
+    result, at = [], 0
+    for gap, length in gaps_and_lengths:
+        at += gap
+        result.append(Stretch(at, np.arange(at, at + length, dtype=np.float32)))
+        at += length
+    return result
+
+
+def starts_of_windows(n_samples: int, window: int, hop: int) -> list[int]:
+    """Return where windows begin within speech of some length: every hop, and one that ends with the speech."""
+    if n_samples <= window:
+        return [0] if n_samples else []
+    regular = list(range(0, n_samples - window + 1, hop))
+    return regular if regular[-1] + window == n_samples else [*regular, n_samples - window]
+
+
+@given(
+    parts=st.lists(st.tuples(st.integers(0, 50), st.integers(0, 60)), max_size=8),
+    window_and_hop=st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))),
+)
+@settings(deadline=None, max_examples=200)
+def test_windows(parts: list[tuple[int, int]], window_and_hop: tuple[int, int]) -> None:
+    """Windows cover all speech to its last sample, in order, and say where it stood and how much of it is new."""
+    window_samples, hop = window_and_hop
+    speech = laid_out(parts)
+    places = np.concatenate([silence(0), *(stretch.signal for stretch in speech)])
+
+    windows = list(cut_windows(speech, 1, window_samples, hop))
+
+    expected = [places[at : at + window_samples] for at in starts_of_windows(len(places), window_samples, hop)]
+    assert [w.signal.tolist() for w in windows] == [np.resize(held, window_samples).tolist() for held in expected]
+    assert [(w.start, w.end) for w in windows] == [(held[0], held[-1] + 1) for held in expected]
+    covered = np.concatenate([silence(0), *(np.arange(w.start, w.end) for w in windows)])
+    assert set(places) <= set(covered)
+    assert sum(w.speech_seconds for w in windows) == len(places)
+    assert all(w.speech_seconds > 0 for w in windows)
+
+
+def test_window_of_short_speech() -> None:
+    """Speech shorter than a window is repeated, and the window says how much there really was."""
+    (window,) = cut_windows([Stretch(8_000, sine(seconds=0.3))], RATE, 16_000, 8_000)
+
+    assert (window.start, window.end, window.speech_seconds) == (0.5, 0.8, 0.3)
+    np.testing.assert_array_equal(window.signal, np.resize(sine(seconds=0.3), 16_000))
+
+
+def test_windows_are_a_stream() -> None:
+    """A window comes out as soon as its samples are there."""
+    given_out = 0
+
+    def endless() -> Iterator[Stretch]:
+        nonlocal given_out
+        while True:
+            yield Stretch(given_out, silence(1))
+            given_out += RATE
+
+    windows: Iterator[Window] = cut_windows(endless(), RATE, 2 * RATE, RATE)
+
+    for second in range(5):
+        assert next(windows).start == second
+        assert given_out <= (second + 2) * RATE

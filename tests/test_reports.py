@@ -1,0 +1,432 @@
+"""Reports: the records that programs read, and the tables that people read."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+import deepfake_audio
+from deepfake_audio.calibration import Calibration, p_deepfake
+from deepfake_audio.datasets import Label, Utterance
+from deepfake_audio.detector import REASONS, Detection, ModelRef, Segment, Skipped, Verdict
+from deepfake_audio.evaluation import Evaluation, evaluate
+from deepfake_audio.modelfile import ModelMetadata
+from deepfake_audio.reports.records import CSV_COLUMNS, WRITERS, evaluation_record, record
+from deepfake_audio.reports.tables import write_evaluation, write_table, write_training
+from deepfake_audio.training import TrainingRun
+
+Result = Detection | Skipped
+
+MODEL = ModelRef("default", "c" * 64)
+SCORED = Detection(
+    path="a.wav",
+    verdict="deepfake",
+    p_deepfake=0.930861579656653,
+    llr_genuine=-2.600049,
+    reasons=(),
+    duration_seconds=12.4000001,
+    speech_seconds=9.1,
+    sample_rate=44_100,
+    channels=2,
+    sha256="b" * 64,
+    segments=(Segment(0.0, 4.0, 0.97004), Segment(2.0, 6.00049, 0.5)),
+    model=MODEL,
+)
+UNSURE = dataclasses.replace(
+    SCORED, path="b.wav", verdict="inconclusive", p_deepfake=0.5, llr_genuine=0.0, reasons=("too_short", "too_close")
+)
+SILENT = dataclasses.replace(SCORED, path="c.wav", verdict="no_speech", p_deepfake=None, llr_genuine=None, segments=())
+SKIPPED = Skipped("d.wav", "missing", "d.wav: there is no such file", MODEL)
+ALL: list[Result] = [SCORED, UNSURE, SILENT, SKIPPED]
+
+ODD_NAMES = [
+    "komma, and; semicolon.wav",
+    "\"quoted\" and 'single'.wav",
+    "two\nlines.wav",
+    "caf\\udce9.wav",
+    "日本語 ünï.wav",
+    "=1+1.wav",
+    "[bold]x[/bold].wav",
+    "[/red][link=https://example.org]x.wav",
+    ":smile: \\[x].wav",
+]
+named = pytest.mark.parametrize("name", ODD_NAMES)
+
+
+class Terminal(io.StringIO):
+    """A stream that claims to be a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+def written(name: str, results: list[Result], *, segments: bool = False) -> str:
+    """Return what one of the formats for programs makes of results."""
+    stream = io.StringIO(newline="")
+    WRITERS[name](iter(results), stream, segments=segments)
+    return stream.getvalue()
+
+
+def table(results: list[Result], *, segments: bool = False, stream: io.StringIO | None = None) -> str:
+    """Return the table, without the blanks at the ends of its lines."""
+    stream = stream or io.StringIO()
+    write_table(iter(results), stream, segments=segments)
+    return trimmed(stream)
+
+
+def trimmed(stream: io.StringIO) -> str:
+    """Return what was written, without the blanks at the ends of the lines."""
+    return "".join(line.rstrip() + "\n" for line in stream.getvalue().splitlines())
+
+
+def evaluation(
+    systems: tuple[tuple[str, int], ...] = (("vits", 5), ("xtts", 6)), sources: tuple[str, str] = ("demo", "real")
+) -> Evaluation:
+    """Evaluate made-up detections, all of them right: for each spoofed recording a genuine one, of another source."""
+    spoof = dataclasses.replace(SCORED, verdict="deepfake", llr_genuine=-2.0, p_deepfake=p_deepfake(-2.0))
+    bonafide = dataclasses.replace(SCORED, verdict="genuine", llr_genuine=2.0, p_deepfake=p_deepfake(2.0))
+    cases: list[tuple[Utterance, Result]] = []
+    for system, n in systems:
+        cases += [(Utterance(Path("x.wav"), Label.SPOOF, "x", source=sources[0], system=system), spoof)] * n
+        cases += [(Utterance(Path("x.wav"), Label.BONAFIDE, "x", source=sources[1]), bonafide)] * n
+    cases += [(cases[0][0], SILENT), (cases[0][0], SKIPPED)]
+    return evaluate([utterance for utterance, _ in cases], [result for _, result in cases], 0.25)
+
+
+# --- for programs ----------------------------------------------------------------------------------------------
+
+
+def test_record_of_a_detection() -> None:
+    """The record has the documented keys, in their order, and numbers rounded to what they mean."""
+    expected = {
+        "schema": "deepfake-audio/1",
+        "path": "a.wav",
+        "status": "scored",
+        "verdict": "deepfake",
+        "p_deepfake": 0.9309,
+        "llr_genuine": -2.6,
+        "reasons": [],
+        "duration_seconds": 12.4,
+        "speech_seconds": 9.1,
+        "sample_rate": 44_100,
+        "channels": 2,
+        "sha256": "b" * 64,
+        "segments": [{"start": 0.0, "end": 4.0, "p_deepfake": 0.97}, {"start": 2.0, "end": 6.0, "p_deepfake": 0.5}],
+        "model": {"name": "default", "sha256": "c" * 64},
+        "version": deepfake_audio.__version__,
+    }
+    found = record(SCORED, segments=True)
+    assert found == expected
+    assert list(found) == list(expected)
+    assert record(SCORED) == {**expected, "segments": None}
+
+
+def test_record_without_speech() -> None:
+    """What was not scored has no number in place of a score."""
+    found = record(SILENT, segments=True)
+    assert {key: found[key] for key in ("status", "verdict", "p_deepfake", "llr_genuine", "segments")} == {
+        "status": "scored",
+        "verdict": "no_speech",
+        "p_deepfake": None,
+        "llr_genuine": None,
+        "segments": [],
+    }
+
+
+def test_record_of_a_skipped_recording() -> None:
+    """A recording that could not be scored says why, in a word for programs and a sentence for people."""
+    expected = {
+        "schema": "deepfake-audio/1",
+        "path": "d.wav",
+        "status": "skipped",
+        "reason": "missing",
+        "message": "d.wav: there is no such file",
+        "model": {"name": "default", "sha256": "c" * 64},
+        "version": deepfake_audio.__version__,
+    }
+    found = record(SKIPPED, segments=True)
+    assert found == expected
+    assert list(found) == list(expected)
+
+
+@pytest.mark.parametrize("results", [[], [SCORED], ALL], ids=["none", "one", "many"])
+@pytest.mark.parametrize("segments", [False, True])
+def test_json(results: list[Result], segments: bool) -> None:  # noqa: FBT001 - a parameter of pytest
+    """Any number of results is one valid JSON array of their records."""
+    assert json.loads(written("json", results, segments=segments)) == [record(r, segments=segments) for r in results]
+
+
+@pytest.mark.parametrize("results", [[], [SCORED], ALL], ids=["none", "one", "many"])
+def test_jsonl(results: list[Result]) -> None:
+    """Each result is one line."""
+    text = written("jsonl", results, segments=True)
+    lines = text.split("\n")
+    assert lines.pop() == ""
+    assert [json.loads(line) for line in lines] == [record(r, segments=True) for r in results]
+
+
+def test_jsonl_is_written_as_it_comes() -> None:
+    """Each line is there before the next recording is scored, so that an interrupted run keeps what it has."""
+    flushed: list[str] = []
+
+    class Stream(io.StringIO):
+        def flush(self) -> None:
+            flushed.append(self.getvalue())
+
+    stream = Stream()
+    results = iter(ALL)
+    WRITERS["jsonl"]((next(results) for _ in range(2)), stream, segments=False)
+    assert [text.count("\n") for text in flushed] == [1, 2]
+
+
+def test_csv() -> None:
+    """All rows have the same columns, with the values of the records; what a record lacks is empty."""
+    rows = csv.DictReader(io.StringIO(written("csv", ALL, segments=True), newline=""))
+    read = list(rows)
+    assert rows.fieldnames == CSV_COLUMNS
+    for row, result in zip(read, ALL, strict=True):
+        expected = record(result, segments=True)
+        model = expected.pop("model")
+        expected |= {"model_name": model["name"], "model_sha256": model["sha256"]}
+        expected["reasons"] = " ".join(expected.get("reasons", []))
+        expected["segments"] = json.dumps(expected["segments"]) if "segments" in expected else None
+        del expected["schema"]
+        assert set(expected) <= set(row)
+        assert row == {column: "" if (value := expected.get(column)) is None else str(value) for column in CSV_COLUMNS}
+    assert [row["reasons"] for row in read] == ["", "too_short too_close", "", ""]
+    assert json.loads(read[0]["segments"]) == record(SCORED, segments=True)["segments"]
+
+
+def test_csv_without_results_or_segments() -> None:
+    """The header is always there, and the column of segments stays empty unless they were asked for."""
+    assert written("csv", []) == ",".join(CSV_COLUMNS) + "\n"
+    (row,) = csv.DictReader(io.StringIO(written("csv", [SCORED])))
+    assert row["segments"] == ""
+
+
+@named
+@pytest.mark.parametrize("result", [SCORED, SKIPPED], ids=["scored", "skipped"])
+def test_names_survive_in_every_format(name: str, result: Result) -> None:
+    """A program gets back the name that it was given, whatever is in it."""
+    odd = dataclasses.replace(result, path=name)
+    assert json.loads(written("json", [odd]))[0]["path"] == name
+    assert json.loads(written("jsonl", [odd]))["path"] == name
+    (row,) = csv.DictReader(io.StringIO(written("csv", [odd]), newline=""))
+    assert row["path"] == name
+
+
+def test_evaluation_record() -> None:
+    """An evaluation becomes JSON, with its context first and everything that the evaluation holds."""
+    found = evaluation()
+    values = json.loads(json.dumps(evaluation_record(found, {"data": "corpus"}), allow_nan=False))
+    assert list(values)[:2] == ["schema", "data"]
+    assert values["schema"] == "deepfake-audio-evaluation/1"
+    assert set(values) == {"schema", "data", "version", *(field.name for field in dataclasses.fields(Evaluation))}
+    assert values["eer"] == {"rate": 0.0, "threshold": -2.0}
+    assert values["systems"][0]["name"] == "vits"
+    assert values["skipped"] == [
+        {key: record(SKIPPED)[key] for key in ("path", "reason", "message")} | {"model": dataclasses.asdict(MODEL)}
+    ]
+
+
+# --- for people ------------------------------------------------------------------------------------------------
+
+
+def test_table() -> None:
+    """One row per recording: verdict in words, a percentage, how much speech, and why."""
+    note = "less than 1 s of speech; the evidence is too weak either way"
+    assert table(ALL) == (
+        "recording  verdict       P(deepfake)  speech  note\n"
+        "a.wav      deepfake           93.1 %   9.1 s\n"
+        f"b.wav      inconclusive       50.0 %   9.1 s  {note}\n"
+        "c.wav      no speech                   9.1 s\n"
+        "d.wav      not scored                         there is no such file\n"
+    )
+
+
+def test_table_with_segments() -> None:
+    """Below a recording stand its windows, with their times."""
+    assert table([SCORED, SKIPPED], segments=True) == (
+        "recording              verdict     P(deepfake)  speech  note\n"
+        "a.wav                  deepfake         93.1 %   9.1 s\n"
+        "     0.00 -    4.00 s                   97.0 %\n"
+        "     2.00 -    6.00 s                   50.0 %\n"
+        "d.wav                  not scored                       there is no such file\n"
+    )
+
+
+def test_table_of_nothing() -> None:
+    """Without results there is the header."""
+    assert table([]) == "recording  verdict  P(deepfake)  speech  note\n"
+
+
+@named
+def test_names_are_shown_literally(name: str) -> None:
+    """Nothing in a name is taken for a style, a link or an emoji."""
+    shown = table([dataclasses.replace(SCORED, path=name), dataclasses.replace(SKIPPED, message=f"e: {name}")])
+    for line in name.split("\n"):
+        assert shown.count(line) == 2
+
+
+def verdicts_on_terminal(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
+    """Return the table as a terminal gets it."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM", "COLORTERM", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm-256color", **environment}.items():
+        monkeypatch.setenv(name, value)
+    return table(ALL, stream=Terminal())
+
+
+def test_colours_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal gets a deepfake in red; NO_COLOR turns the colour off."""
+    assert re.search(r"\x1b\[[0-9;]*31m *deepfake", verdicts_on_terminal(monkeypatch))
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", verdicts_on_terminal(monkeypatch, NO_COLOR="1"))
+
+
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE", "CLICOLOR_FORCE"])
+def test_no_colours_elsewhere(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file or pipe gets plain text, also where an environment (as in CI) wants colours on terminals."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv(variable, "1")
+    stream = io.StringIO()
+    write_evaluation(evaluation(), stream, "x")
+    assert "\x1b" not in table(ALL, segments=True) + stream.getvalue()
+
+
+def test_long_names_are_folded() -> None:
+    """A long name goes on in the next line: all of it is there."""
+    name = "folder/" + "".join(f"{n:04}" for n in range(100)) + ".wav"
+    shown = table([dataclasses.replace(SCORED, path=name), dataclasses.replace(SKIPPED, path=name)])
+    lines = shown.splitlines()[1:]
+    assert "".join(line.split("  ")[0] for line in lines) == name * 2
+    assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_narrow_terminals(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However narrow the terminal, nothing is cut off, and verdicts stay in one piece."""
+    shown = verdicts_on_terminal(monkeypatch, COLUMNS=str(columns), NO_COLOR="1")
+    stream = Terminal()
+    write_evaluation(evaluation(sources=("a-source-with-quite-a-long-name", "real")), stream, "default on x")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown + trimmed(stream))
+    assert "…" not in plain
+    assert max(map(len, plain.splitlines())) <= columns
+    for verdict in ("deepfake", "inconclusive", "no speech", "not scored"):
+        assert verdict in plain
+
+
+@pytest.mark.parametrize("verdict", get_args(Verdict))
+def test_every_verdict_has_its_style(verdict: Verdict) -> None:
+    """No verdict is forgotten."""
+    assert verdict.replace("_", " ") in table([dataclasses.replace(SCORED, verdict=verdict)])
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_has_its_words(reason: str) -> None:
+    """A person reads a sentence, not the word for programs."""
+    shown = table([dataclasses.replace(UNSURE, reasons=(reason,))])
+    assert REASONS[reason] in shown
+    assert reason not in shown
+
+
+def test_evaluation_table() -> None:
+    """The whole report of an evaluation in which all of 11 genuine and 11 deepfake recordings are told apart."""
+    stream = io.StringIO()
+    write_evaluation(evaluation(), stream, "default on [corpus]")
+    assert trimmed(stream) == (
+        "default on [corpus]\n"
+        "genuine / deepfake recordings                        11 / 11\n"
+        "no speech / not readable                               1 / 1\n"
+        "equal error rate (EER)                                 0.0 %\n"
+        "  its threshold (llr_genuine)                         -2.000\n"
+        "  mean over sources with both classes\n"
+        "ROC AUC                                               1.0000\n"
+        "Cllr (bits)                                            0.183\n"
+        "expected calibration error                             0.119\n"
+        "at the model's own threshold (0.250):\n"
+        "  accuracy                                           100.0 %\n"
+        "  balanced accuracy                                  100.0 %\n"
+        "  precision / recall / F1 of deepfake  1.000 / 1.000 / 1.000\n"
+        "  genuine called deepfake                              0.0 %\n"
+        "  deepfake called genuine                              0.0 %\n"
+        "verdicts that are not inconclusive                   100.0 %\n"
+        "  accuracy of those                                  100.0 %\n"
+        "\n"
+        "per source\n"
+        "source  genuine  deepfake  EER  genuine called deepfake  deepfake called genuine\n"
+        "demo          0        11                                                  0.0 %\n"
+        "real         11         0                         0.0 %\n"
+        "\n"
+        "per system\n"
+        "system  genuine  deepfake    EER  genuine called deepfake  deepfake called genuine\n"
+        "vits         11         5  0.0 %                    0.0 %                    0.0 %\n"
+        "xtts         11         6  0.0 %                    0.0 %                    0.0 %\n"
+    )
+
+
+def test_one_source_is_no_table() -> None:
+    """A single source has its equal error rate above, and no table of its own; a long title is folded."""
+    stream, title = io.StringIO(), "default on " + "/long" * 50
+    write_evaluation(evaluation(sources=("demo", "demo")), stream, title)
+    shown = trimmed(stream)
+    assert "per source" not in shown
+    assert re.search(r"mean over sources with both classes +0\.0 %\n", shown)
+    assert shown.replace("\n", "").startswith(title.replace("on /", "on/"))
+
+
+@pytest.mark.parametrize(
+    ("systems", "shown", "note"),
+    [
+        pytest.param((("vits", 5),), [], "", id="one"),
+        pytest.param((("vits", 5), ("[b]x", 6)), ["[b]x", "vits"], "", id="two"),
+        pytest.param((("", 5), ("xtts", 6)), ["(unnamed)", "xtts"], "", id="no name"),
+        pytest.param((("a", 4), ("b", 5), ("c", 1)), ["b"], "fewer than 5 recordings: 2, see --format json", id="few"),
+        pytest.param((("a", 4), ("b", 1)), [], "fewer than 5 recordings: 2, see --format json", id="all few"),
+    ],
+)
+def test_systems_in_the_table(systems: tuple[tuple[str, int], ...], shown: list[str], note: str) -> None:
+    """Systems are listed where there are several; those of too few recordings are counted."""
+    stream = io.StringIO()
+    write_evaluation(evaluation(systems), stream, "x")
+    head, _, tail = trimmed(stream).partition("per system\n")
+    rows = [line for line in tail.splitlines()[1:] if not line.startswith("(systems")]
+    assert [re.split(r" {2,}", row)[0] for row in rows] == shown
+    assert note in head + tail
+    assert ("(systems with" in head + tail) == bool(note)
+
+
+def training_run() -> TrainingRun:
+    """Return what a training run that never took place would have done."""
+    counts = {"bonafide": 1_200, "spoof": 1_300, "sources": 94}
+    training: dict[str, Any] = {
+        "data": {"training": counts, "validation": counts, "calibration": counts},
+        "held_out": {"n": 500, "eer": 0.1234, "cllr": 0.4567},
+        "onnx_difference": 2e-6,
+    }
+    metadata = ModelMetadata("[b]mine", "svm", 16_000, 16_000, 8_000, Calibration(1, 0), 0, 0.5, {}, training, {})
+    return TrainingRun("out/[i]mine.onnx", "d" * 64, metadata, {}, [{}], {"speech": 3.4, "backend": 61.7})
+
+
+def test_training_table() -> None:
+    """A training run says what it learnt from, how well it does on what it kept back, and what it wrote."""
+    stream = io.StringIO()
+    write_training(training_run(), stream)
+    assert trimmed(stream) == (
+        "training recordings              1,200 genuine, 1,300 deepfake, 94 sources\n"
+        "validation recordings            1,200 genuine, 1,300 deepfake, 94 sources\n"
+        "calibration recordings           1,200 genuine, 1,300 deepfake, 94 sources\n"
+        "left out as unusable             1\n"
+        "held-out EER / Cllr              12.3 % / 0.457 bits (500 files)\n"
+        "ONNX equals the original within  2e-06\n"
+        "seconds                          speech 3, backend 62\n"
+        "model                            out/[i]mine.onnx ([b]mine, SHA-256 dddddddddddddddd...)\n"
+    )

@@ -1,0 +1,59 @@
+"""The one door to onnxruntime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from deepfake_audio.runtime import open_session
+
+
+def doubling_model(operator: str = "Add") -> bytes:
+    """Return an ONNX model that adds its input to itself."""
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"]) for name in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node(operator, ["x", "x"], ["y"])], "g", values[:1], values[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_runs_on_the_cpu(threads: int) -> None:
+    """A session computes on the CPU alone, with as many threads as it was given, and holds on to no memory."""
+    session = open_session(doubling_model(), threads=threads)
+
+    assert session.run(["y"], {"x": np.array([1, 2], np.float32)})[0].tolist() == [2, 4]
+    assert session.get_providers() == ["CPUExecutionProvider"]
+    options = session.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)
+    assert not options.enable_cpu_mem_arena
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"no model at all", id="text"),
+        pytest.param(doubling_model()[:-9], id="cut"),
+        pytest.param(doubling_model("Conjure"), id="unknown-operator"),
+    ],
+)
+def test_failures_are_exceptions_only(content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    """What onnxruntime refuses is an exception; nothing is printed, which could mix with a result."""
+    with pytest.raises(Exception, match="(?i)model|protobuf|load"):
+        open_session(content)
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_run_errors_are_exceptions_only(capfd: pytest.CaptureFixture[str]) -> None:
+    """So is an input of the wrong shape."""
+    session: Any = open_session(doubling_model())
+
+    with pytest.raises(Exception, match="Invalid rank"):
+        session.run(["y"], {"x": np.zeros((2, 2), np.float32)})
+
+    assert capfd.readouterr() == ("", "")
