@@ -600,6 +600,8 @@ def dither(length_seconds: float) -> FloatArray:
         pytest.param(silence(1 / RATE) + 1, id="one-sample"),
         pytest.param(silence(3) + np.float32(0.3), id="dc"),
         pytest.param(dither(3), id="dither"),
+        pytest.param(np.concatenate([silence(1), dither(1), silence(1)]), id="dither-on-and-off"),
+        pytest.param(np.tile(np.concatenate([dither(0.2), 3 * dither(0.2)]), 8), id="last-bits-in-motion"),
         pytest.param(sine(440, 3), id="tone"),
         pytest.param(sine(50, 35), id="mains-hum"),
         pytest.param(np.concatenate([silence(1), sine(440, 6), silence(1)]), id="tone-in-silence"),
@@ -781,3 +783,18 @@ def test_windows_are_a_stream() -> None:
     for second in range(5):
         assert next(windows).start == second
         assert given_out <= (second + 2) * RATE
+
+
+# --- channels that cancel ----------------------------------------------------------------------------------------
+
+
+def test_channels_that_cancel_out_are_still_heard(tmp_path: Path) -> None:
+    """One channel turned upside down, or one microphone of 32, does not make a recording silent."""
+    signal = voice(2.0)
+    many = np.zeros((len(signal), 32), dtype=np.float32)
+    many[:, 7] = signal
+    for name, channels in (("stereo", np.stack([signal, -signal], axis=1)), ("many", many)):
+        soundfile.write(tmp_path / f"{name}.wav", channels, RATE, subtype="FLOAT")
+        with open_recording(tmp_path / f"{name}.wav") as recording:
+            heard = np.concatenate(list(recording.blocks(RATE)))
+        np.testing.assert_allclose(heard, signal, atol=1e-6)

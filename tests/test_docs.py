@@ -106,7 +106,9 @@ def test_script_examples_run(tmp_path: Path, voices: Path) -> None:
     spoken = ROOT / "tests" / "data" / "espeak.flac"
     for name in ("call.wav", "voice-note.mp3"):
         shutil.copy(spoken, tmp_path / name)  # the content decides, not the suffix
-    lines = [line for block in code_blocks("sh") for line in block.splitlines() if not line.startswith("python3 -m venv")]
+    lines = [
+        line for block in code_blocks("sh") for line in block.splitlines() if not line.startswith("python3 -m venv")
+    ]
     assert len(lines) >= 6
     for line in lines:
         result = run(line, tmp_path)

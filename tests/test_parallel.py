@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tasks import die, fail, given, interrupted, pid_of, slowly, take
 
 from deepfake_audio import parallel
 from deepfake_audio.errors import AudioError, DeepfakeAudioError, MissingExtraError
@@ -21,51 +22,6 @@ from deepfake_audio.parallel import ordered_map, usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-def slowly(item: int) -> int:
-    """Return the item, early ones last."""
-    time.sleep(0.002 * (7 - item % 8))
-    return item
-
-
-def pid_of(_item: object) -> int:
-    """Return which process this is."""
-    return os.getpid()
-
-
-def fail(item: int) -> int:
-    """Raise what a worker may raise."""
-    if item == 3:
-        raise AudioError("damaged", "a.wav: is damaged")
-    if item == 4:
-        raise MissingExtraError("media", "reading this")
-    return item
-
-
-def interrupted(item: int) -> int:
-    """Get a Ctrl-C, as all processes of a terminal do."""
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(0.01)
-    return item
-
-
-def die(_item: int) -> None:
-    """End without a word, as when the system is out of memory."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-_given: list[object] = []
-
-
-def take(*values: object) -> None:
-    """Keep what the initializer was given."""
-    _given[:] = values
-
-
-def given(_item: object) -> list[object]:
-    """Return what the initializer was given."""
-    return _given
 
 
 def is_running(pid: int) -> bool:
@@ -139,7 +95,7 @@ def test_an_error_in_the_source_surfaces() -> None:
 
 def test_a_worker_that_dies() -> None:
     """A process that is killed is an error of this package, which says what may help."""
-    with pytest.raises(DeepfakeAudioError, match="ended abruptly.*--jobs"):
+    with pytest.raises(DeepfakeAudioError, match=r"ended abruptly.*--jobs"):
         list(ordered_map(die, range(9), jobs=2))
     assert multiprocessing.active_children() == []
 
@@ -222,10 +178,10 @@ def test_a_worker_begins(initializer: Callable[..., None] | None, monkeypatch: p
     handlers: list[tuple[object, object]] = []
     monkeypatch.setattr(signal, "signal", lambda *handler: handlers.append(handler))
     monkeypatch.setattr(parallel, "parent_process", no_parent)
-    _given.clear()
+    take("a")
     parallel._begin(initializer, ("b",))
     assert handlers == [(signal.SIGINT, signal.SIG_IGN)]
-    assert _given == ([] if initializer is None else ["b"])
+    assert given(None) == ["a" if initializer is None else "b"]
 
 
 def test_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:

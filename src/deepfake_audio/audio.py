@@ -27,7 +27,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from deepfake_audio.errors import AudioError
+from deepfake_audio.errors import AudioError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,6 +46,8 @@ _BLOCK_VALUES = 1 << 18
 _TRUNCATION_TOLERANCE_SECONDS = 0.15
 # Full scale is 1, or 2^31 where integers were stored as they are; sums of much larger samples would overflow.
 _LARGEST_SAMPLE = 1e10
+# Channels of which less power than this is left in their mean cancel out; of two unrelated ones a half is left.
+_CANCELLED = 0.01
 
 
 @dataclass
@@ -84,9 +86,19 @@ class Recording:
                 raise AudioError(
                     "not_finite", f"{self.name}: holds NaN, infinite or absurdly large samples; export it again"
                 )
-            yield block.mean(axis=1, dtype=np.float32) if block.shape[1] > 1 else block[:, 0]
+            yield _mixed(block) if block.shape[1] > 1 else block[:, 0]
         if self.frames_read == 0:
             raise AudioError("no_samples", f"{self.name}: a valid audio file without a single sample")
+
+
+def _mixed(block: FloatArray) -> FloatArray:
+    """Average the channels; where they cancel out, as when one is turned upside down, take the loudest alone."""
+    mono: FloatArray = block.mean(axis=1, dtype=np.float32)
+    powers = np.square(block).mean(axis=0)
+    loudest = int(powers.argmax())
+    if np.square(mono).mean() < _CANCELLED * powers[loudest]:
+        return np.ascontiguousarray(block[:, loudest])
+    return mono
 
 
 @contextlib.contextmanager
@@ -121,9 +133,7 @@ def open_recording(path: str | os.PathLike[str]) -> Iterator[Recording]:
 
 def display_name(path: str | os.PathLike[str]) -> str:
     """Return a path as it can be printed anywhere: undecodable bytes and line breaks escaped."""
-    text = "<stdin>" if os.fspath(path) == STDIN else os.fspath(path)
-    printable = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in printable)
+    return "<stdin>" if os.fspath(path) == STDIN else printable(os.fspath(path))
 
 
 def _recording(name: str, sample_rate: int, channels: int, sha256: str, decoded: Iterator[FloatArray]) -> Recording:

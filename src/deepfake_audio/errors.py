@@ -54,7 +54,7 @@ AUDIO_REASONS = {
     "damaged": "the decoder gave up in the middle",
     "truncated": "the file ends before its header says",
     "no_samples": "a valid file without a single sample",
-    "not_finite": "NaN or infinite samples",
+    "not_finite": "NaN, infinite or absurdly large samples",
     "bad_sample_rate": "a sample rate outside 4 to 384 kHz",
     "too_many_channels": "more than 32 channels",
 }
@@ -91,3 +91,15 @@ class MissingExtraError(DeepfakeAudioError):
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
         """Rebuild from what the constructor took when a worker process sends the error back."""
         return type(self), (self.extra, self.purpose)
+
+
+def printable(text: str) -> str:
+    r"""
+    Return a text as one line that can be written anywhere: undecodable bytes and control characters are escaped.
+
+    Examples:
+        >>> printable("two\nlines")
+        'two\\nlines'
+    """
+    decodable = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in decodable)

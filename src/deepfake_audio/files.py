@@ -25,8 +25,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises:
         OutputError: If the directory is missing, or nothing can be written there.
     """
-    target = Path(path)
-    if target.exists() and not target.is_file():
+    target, is_special = _target(path)
+    if is_special:
         try:
             with target.open("wb") as stream:
                 yield stream
@@ -35,7 +35,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         except OSError as error:
             raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
         return
-    target = target.resolve()  # a link stays a link: the file that it points to is replaced
     try:
         # 25 characters are at most 100 bytes: the temporary name must not be too long where the name itself is not.
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:25]}.", suffix=".part")
@@ -61,15 +60,26 @@ def require_writable(path: str | os.PathLike[str]) -> None:
     Raises:
         OutputError: If the directory is missing or not writable, or the path is a directory.
     """
-    target = Path(path).resolve()
+    target, is_special = _target(path)
     if target.is_dir():
         raise OutputError(f"{target}: is a directory; give the name of a file")
-    if target.exists() and not target.is_file():
+    if is_special:
         return  # /dev/stdout and its like, which `replacing` opens as they are
     if not target.parent.is_dir():
         raise OutputError(f"{target}: there is no directory {target.parent}")
     if not os.access(target.parent, os.W_OK):
         raise OutputError(f"{target}: the directory cannot be written to")
+
+
+def _target(path: str | os.PathLike[str]) -> tuple[Path, bool]:
+    """Return the place that a path leads to, and whether something other than a regular file is there."""
+    target = Path(path)
+    try:
+        if target.exists() and not target.is_file():
+            return target, True
+        return target.resolve(), False  # a link stays a link: the file that it points to is replaced
+    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, a loop of links, a null character
+        raise OutputError(f"{target}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
 
 
 def _mode_for(target: Path) -> int:

@@ -2,7 +2,7 @@
 Results for programs: one record per recording, in JSON, JSON lines or CSV.
 
 JSON and JSON lines hold the same keys in the same order; ``schema`` changes when one of them changes its meaning. CSV
-holds the same values, flattened, without ``schema``.
+holds the same values, flattened.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ SCHEMA = "deepfake-audio/1"
 EVALUATION_SCHEMA = "deepfake-audio-evaluation/1"
 
 CSV_COLUMNS = [
+    "schema",
     "path",
     "status",
     "verdict",
@@ -111,7 +112,6 @@ def write_csv(results: Iterable[Detection | Skipped], stream: TextIO, *, segment
     rows.writeheader()
     for result in results:
         values = record(result, segments=segments)
-        del values["schema"]
         model = values.pop("model")
         values |= {"model_name": model["name"], "model_sha256": model["sha256"]}
         values["reasons"] = " ".join(values.get("reasons", ()))

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deepfake_audio.detector import REASONS, Detection, Skipped
+from deepfake_audio.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,7 +59,7 @@ def write_evaluation(evaluation: Evaluation, stream: TextIO, title: str) -> None
     """Write the figures of an evaluation: overall, per source, per system."""
     console = console_for(stream)
     at = evaluation.decisions
-    overall = Table(box=None, pad_edge=False, show_header=False, title=Text(title), title_justify="left")
+    overall = Table(box=None, pad_edge=False, show_header=False, title=Text(printable(title)), title_justify="left")
     overall.add_column(justify="left", overflow="fold")
     overall.add_column(justify="right", overflow="fold")
     for name, value in (
@@ -98,7 +99,7 @@ def _parts_table(kind: str, parts: Iterable[Part]) -> Table:
         table.add_column(name, justify="right", overflow="fold")
     for part in parts:
         table.add_row(
-            Text(part.name or "(unnamed)"),
+            Text(printable(part.name) or "(unnamed)"),
             str(part.n_bonafide),
             str(part.n_spoof),
             _percent(part.eer),
