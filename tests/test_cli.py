@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import itertools
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import struct
@@ -15,7 +17,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pytest
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 COMMANDS = ("predict", "evaluate", "train")
 FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,14 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return call
 
 
-def shell(*args: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
+def command_line(*args: object) -> list[str]:
+    """Return what starts the command line in a process of its own."""
+    return [sys.executable, "-m", "deepfake_audio", *map(str, args)]
+
+
+def shell(*args: object, stdout: int | IO[Any] = subprocess.PIPE, **options: Any) -> subprocess.CompletedProcess[bytes]:
     """Run the command line in a process of its own."""
-    command = [sys.executable, "-m", "deepfake_audio", *map(os.fsencode, map(str, args))]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    options["env"] = {**os.environ, **options.get("env", {})}
-    return subprocess.run(command, check=False, **options)
+    return subprocess.run(command_line(*args), check=False, stdout=stdout, stderr=subprocess.PIPE, **options)
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +110,8 @@ def write_bad_files(directory: Path) -> dict[str, str]:
         content = (directory / name).read_bytes()
         (directory / name).write_bytes(content[: len(content) // 2])
     soundfile.write(directory / "lie.wav", speech, RATE)
-    content = bytearray((directory / "lie.wav").read_bytes())
-    struct.pack_into("<I", content, 40, 1_000_000)  # the length of the data chunk
-    (directory / "lie.wav").write_bytes(content)
+    content = (directory / "lie.wav").read_bytes()  # the length of the data chunk stands before the data
+    (directory / "lie.wav").write_bytes(content[:40] + struct.pack("<I", 1_000_000) + content[44:])
     soundfile.write(directory / "zero.wav", np.zeros(0), RATE)
     for name, value in (("nan.wav", np.nan), ("infinite.wav", np.inf)):
         soundfile.write(directory / name, np.append(speech, value), RATE, subtype="FLOAT")
@@ -159,7 +163,7 @@ def test_paragraphs_of_the_help_flow(command: str, run: Run) -> None:
     assert len(paragraphs) >= 2
     for paragraph in paragraphs:
         lines = [line.strip() for line in paragraph.splitlines()]
-        for line, following in zip(lines, lines[1:], strict=False):
+        for line, following in itertools.pairwise(lines):
             assert len(f" {line} {following.split()[0]}") > 79
 
 
@@ -174,6 +178,14 @@ def test_as_a_module() -> None:
     """`python -m deepfake_audio` is the same program."""
     done = shell("--version")
     assert (done.returncode, done.stdout.decode().split()) == (0, ["deepfake-audio", __version__])
+
+
+@pytest.mark.parametrize("name", ["__main__", "imported"])
+def test_main_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module runs the program as a program, and not in the worker processes that import it under another name."""
+    monkeypatch.setattr(sys, "argv", ["deepfake-audio", "--version"])
+    with pytest.raises(SystemExit) if name == "__main__" else contextlib.nullcontext():
+        runpy.run_module("deepfake_audio.__main__", run_name=name)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +280,7 @@ def format_of(text: str) -> str:
         return f"json of {len(json.loads(text))}"
     if text.startswith("{"):
         return f"jsonl of {len([json.loads(line) for line in text.splitlines()])}"
-    if text.startswith("path,"):
+    if text.startswith("schema,"):
         return f"csv of {len(list(csv.DictReader(io.StringIO(text))))}"
     return f"table of {len(text.splitlines()) - 1}"
 
@@ -537,9 +549,8 @@ def test_interrupt(run: Run, tiny_model: Path, genuine: Path, monkeypatch: pytes
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_interrupt_of_a_batch(jobs: int, tiny_model: Path, genuine: Path) -> None:
     """Ctrl-C on a terminal reaches all processes: they end with 130 and without a traceback, finished lines stand."""
-    command = [sys.executable, "-m", "deepfake_audio", "predict", "--model", tiny_model, "-f", "jsonl"]
     with subprocess.Popen(
-        [*command, "--jobs", str(jobs), *[genuine] * 5000],
+        command_line("predict", "--model", tiny_model, "-f", "jsonl", "--jobs", jobs, *[genuine] * 5000),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -568,10 +579,26 @@ def test_reader_that_has_gone(format_: str, tiny_model: Path, genuine: Path) -> 
     assert (done.returncode, done.stderr) == (2, b"")
 
 
+@pytest.mark.parametrize("full", [pytest.param(True, marks=needs_full), False])
+def test_rest_of_a_lost_output(
+    full: bool,  # noqa: FBT001 - a parameter of pytest
+    run: Run,
+    tiny_model: Path,
+    genuine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is still in the buffer of a standard output that failed does no more harm at the end."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with FULL.open("w") if full else os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert run("predict", "--model", tiny_model, genuine, "-f", "jsonl").code == 2
+
+
 def test_first_line_only(tiny_model: Path, genuine: Path) -> None:
     """A reader that takes one record and goes gets that record whole."""
-    command = [sys.executable, "-m", "deepfake_audio", "predict", "--model", tiny_model, "-f", "jsonl", "--jobs", "1"]
-    with subprocess.Popen([*command, *[genuine] * 5000], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    command = command_line("predict", "--model", tiny_model, "-f", "jsonl", "--jobs", 1, *[genuine] * 5000)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert json.loads(process.stdout.readline())["verdict"] == "genuine"
@@ -580,7 +607,7 @@ def test_first_line_only(tiny_model: Path, genuine: Path) -> None:
     assert process.returncode == 2
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+@needs_full
 @pytest.mark.parametrize("format_", ["table", "jsonl"])
 def test_full_disk(format_: str, tiny_model: Path, genuine: Path) -> None:
     """A result that cannot be written is one line on standard error."""
@@ -602,10 +629,8 @@ def on_terminal(*args: object, **variables: str) -> tuple[int, str]:
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     env = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR", "CI"}}
-    command = [sys.executable, "-m", "deepfake_audio", *map(str, args)]
-    process = subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**env, "TERM": "xterm", "COLUMNS": "120", **variables}
-    )
+    env = {**env, "TERM": "xterm", "COLUMNS": "120", **variables}
+    process = subprocess.Popen(command_line(*args), stdin=theirs, stdout=theirs, stderr=theirs, env=env)
     os.close(theirs)
     got = b""
     with contextlib.suppress(OSError):  # Linux ends a terminal whose other side is closed with an error
@@ -656,8 +681,9 @@ def test_stages_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
         stage("reading", 1, 2)
         stage("reading", 2, 2, "1 unusable")
         stage("training", 5, 40)
-    assert re.search(r"reading.* 2/2 .*1 unusable", terminal.getvalue())
-    assert re.search(r"training.* 5/40 ", terminal.getvalue())
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    assert re.search(r"reading.* 2/2 .*1 unusable", text)
+    assert re.search(r"training.* 5/40 ", text)
 
 
 ENCODINGS = {
@@ -669,15 +695,15 @@ ENCODINGS = {
 
 @pytest.mark.parametrize("format_", ["table", "json", "jsonl", "csv"])
 @pytest.mark.parametrize("locale", ENCODINGS)
-def test_names_that_cannot_be_written(
-    locale: str, format_: str, tiny_model: Path, genuine: Path, tmp_path: Path
-) -> None:
+def test_names_in_any_bytes(locale: str, format_: str, tiny_model: Path, genuine: Path, tmp_path: Path) -> None:
     """Names in any bytes are scored under any locale; what programs read is UTF-8 and can be parsed."""
     for name in (b"caf\xe9\xff.wav", "é声😀.wav".encode(), b"line\nbreak.wav"):
         with contextlib.suppress(OSError):  # not every file system takes every name
-            shutil.copy(genuine, os.path.join(os.fsencode(tmp_path), name))  # noqa: PTH118 - bytes
+            shutil.copy(genuine, tmp_path / os.fsdecode(name))
     n_files = len(list(tmp_path.iterdir()))
-    done = shell("predict", "--model", tiny_model, tmp_path, "missing-é.wav", "-f", format_, env=ENCODINGS[locale])
+    done = shell(
+        "predict", "--model", tiny_model, tmp_path, "missing-é.wav", "-f", format_, env=os.environ | ENCODINGS[locale]
+    )
     assert done.returncode == 3
     assert b"Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].decode() == (
@@ -700,7 +726,7 @@ def test_evaluate_as_a_table(run: Run, tiny_model: Path, voices: Path) -> None:
     """The table names model and data, the figures, and the sources; what was read is said on standard error."""
     outcome = run("evaluate", voices, "--model", tiny_model)
     assert outcome.code == 0
-    assert outcome.out.startswith(f"tiny on {voices}\n")
+    assert outcome.out.startswith(f"tiny on {voices}")
     for figure in ("equal error rate (EER)", "ROC AUC", "Cllr (bits)", "accuracy", "per source"):
         assert figure in outcome.out
     said, summary = outcome.err.splitlines()
@@ -759,7 +785,7 @@ def test_evaluate_a_partition(
 def test_evaluate_names_the_partition(run: Run, tiny_model: Path, manifest: Path) -> None:
     """The title of the table says which part it is."""
     outcome = run("evaluate", manifest, "--model", tiny_model, *COLUMNS, "--partition", "dev")
-    assert outcome.out.splitlines()[0] == f"tiny on {manifest}, partition dev"
+    assert " ".join(outcome.out.split()).startswith(f"tiny on {manifest}, partition dev ")
     assert "(csv, partition dev): 20 genuine, 20 deepfake" in outcome.err
 
 
@@ -867,11 +893,9 @@ def test_train_in_spite_of_a_few_bad_files(run: Run, voices: Path, tmp_path: Pat
     damaged(3)(tmp_path / "data", voices)
     outcome = run("train", tmp_path / "data", "--backend", "svm", "-o", tmp_path / "m.onnx", "--no-augment", "-q")
     assert outcome.code == 0
-    bad = [f"{tmp_path}/data/deepfake/source1/bad{number}.wav" for number in range(3)]
-    assert [line.split(": ")[:3] for line in outcome.err.splitlines()] == [
-        ["deepfake-audio", "left out", b] for b in bad
-    ]
-    assert re.search(r"left out as unusable +3\n", outcome.out)
+    bad = [f"deepfake-audio: left out: {tmp_path}/data/deepfake/source1/bad{number}.wav" for number in range(3)]
+    assert [": ".join(line.split(": ")[:3]) for line in outcome.err.splitlines()] == bad
+    assert re.search(r"left out as unusable +3\b", outcome.out)
 
 
 def test_train_where_nothing_can_be_written(

@@ -73,7 +73,7 @@ def reference(signal: FloatArray, spec: FeatureSpec) -> npt.NDArray[Any]:
     if spec.kind == "mel":
         return frames_db(librosa.feature.melspectrogram(y=signal, sr=spec.sample_rate, **stft, **mel))
     if spec.kind == "linear":
-        power = np.abs(librosa.stft(signal, **stft)) ** 2
+        power = np.abs(librosa.stft(signal.astype(np.float64), **stft)) ** 2
         return frames_db(power[(spec.f_min <= hz) & (hz <= spec.f_max)])
     return lfcc(signal, spec)
 
@@ -115,7 +115,7 @@ def test_equals_the_reference(kind: Any, shape: dict[str, Any]) -> None:
     features = extract(WINDOWS, spec)
 
     # Single bins 80 dB below a tone are where float32 ends; bands are sums and exact to much more.
-    tolerance = 2e-4 if kind == "linear" else 1e-4
+    tolerance = 3e-4 if kind == "linear" else 1e-4
     for one, signal in zip(features, WINDOWS, strict=True):
         assert_close(one, reference(signal, spec), tolerance)
 

@@ -198,7 +198,6 @@ def test_csv() -> None:
         expected |= {"model_name": model["name"], "model_sha256": model["sha256"]}
         expected["reasons"] = " ".join(expected.get("reasons", []))
         expected["segments"] = json.dumps(expected["segments"]) if "segments" in expected else None
-        del expected["schema"]
         assert set(expected) <= set(row)
         assert row == {column: "" if (value := expected.get(column)) is None else str(value) for column in CSV_COLUMNS}
     assert [row["reasons"] for row in read] == ["", "too_short too_close", "", ""]

@@ -16,7 +16,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -362,7 +362,7 @@ def train(
         tables.write_training(run, stream)
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the command line and turn errors into one line and an exit code."""
     _escape_undecodable(sys.stdout, sys.stderr)
     try:
@@ -376,7 +376,6 @@ def main() -> NoReturn:
         traceback.print_exc()
         _say("this is an error in deepfake-audio itself; please report it with the lines above")
         sys.exit(DeepfakeAudioError.exit_code)
-    sys.exit(0)
 
 
 # --- what the commands share -----------------------------------------------------------------------------------

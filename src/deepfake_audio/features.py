@@ -220,7 +220,7 @@ def frontend(spec: FeatureSpec, window_samples: int) -> Any:
     """
     graph = _Graph()
     signal = _normalised(graph, INPUT) if spec.normalise_level else INPUT
-    x = _power_spectrum(graph, signal, spec)
+    x = _power_spectrum(graph, signal, spec, n_frames(spec, window_samples))
     x = _decibels(graph, _bands(graph, x, spec))
     if spec.kind in ("mfcc", "lfcc"):
         x = graph.add("MatMul", graph.constant(_dct(spec.n_coefficients, spec.n_bands)), x)
@@ -278,25 +278,46 @@ def _normalised(graph: _Graph, x: str) -> str:
     return graph.add("Div", x, graph.add("Sqrt", graph.add("Max", mean_square, graph.constant(1e-12))))
 
 
-def _power_spectrum(graph: _Graph, x: str, spec: FeatureSpec) -> str:
+def _power_spectrum(graph: _Graph, x: str, spec: FeatureSpec, frames: int) -> str:
     """
-    Add the short-time Fourier transform as one strided convolution with windowed sines and cosines.
+    Add the squared short-time Fourier transform, shape (n, n_frames, n_bins), as matrix products.
 
-    A ``Conv`` and not ONNX's ``STFT``: it is faster in onnxruntime, and onnxruntime-web has no kernel for the other.
+    A Hann window of length L is symmetric about its sample L/2, so cosines are needed only for the sums of the samples
+    at equal distance from it, and sines only for the differences: half the multiplications of a convolution with the
+    windowed waves. The first sample under the window counts nothing. Not ONNX's ``STFT``, for which onnxruntime-web
+    has no kernel.
     """
-    # Only the samples under the window are multiplied; what n_fft adds to them is zeros.
-    before = spec.n_fft // 2 - (spec.n_fft - spec.window_length) // 2
-    after = spec.window_length - before
-    x = graph.add("Unsqueeze", x, graph.constant([1], np.int64))
-    x = graph.add("Pad", x, graph.constant([0, 0, before, 0, 0, after], np.int64))
-    x = graph.add("Conv", x, _fourier_basis(graph, spec), strides=[spec.hop_length])
-    squares = graph.add("Mul", x, x)
-    n_bins = len(_bins(spec))
-    first, axis = graph.constant([0], np.int64), graph.constant([1], np.int64)
-    middle, end = graph.constant([n_bins], np.int64), graph.constant([2 * n_bins], np.int64)
-    real = graph.add("Slice", squares, first, middle, axis)
-    imaginary = graph.add("Slice", squares, middle, end, axis)
-    return graph.add("Add", real, imaginary)
+    length, half = spec.window_length, spec.window_length // 2
+    before = spec.n_fft // 2 - (spec.n_fft - length) // 2
+    x = graph.add("Pad", x, graph.constant([0, before, 0, length - before], np.int64))
+    starts = graph.constant(spec.hop_length * np.arange(frames)[:, np.newaxis], np.int64)
+    distances = np.arange(1, half + 1)
+    left = graph.add("Gather", x, graph.add("Add", starts, graph.constant(distances, np.int64)), axis=1)
+    right = graph.add("Gather", x, graph.add("Add", starts, graph.constant(length - distances, np.int64)), axis=1)
+    cosines, sines = _waves(graph, spec, distances)
+    real = graph.add("MatMul", graph.add("Add", left, right), cosines)
+    imaginary = graph.add("MatMul", graph.add("Sub", left, right), sines)
+    return graph.add("Add", graph.add("Mul", real, real), graph.add("Mul", imaginary, imaginary))
+
+
+def _waves(graph: _Graph, spec: FeatureSpec, distances: npt.NDArray[np.int64]) -> tuple[str, str]:
+    """
+    Add the windowed cosines and sines about the window's middle, shape (len(distances), n_bins) each.
+
+    The graph computes them, once, when a session folds its constants: a file with the numbers themselves would be
+    larger by up to a megabyte. Whole turns are taken off in integers, so that float32 holds the phase exactly enough.
+    """
+    from scipy.signal import get_window
+
+    window = get_window("hann", spec.window_length, fftbins=True)[distances]
+    window[2 * distances == spec.window_length] /= 2  # the middle is left and right at once
+    # In half turns over n_fft, since the middle of a window of odd length lies between two samples.
+    bins = graph.constant(_bins(spec), np.int64)
+    places = graph.constant((spec.window_length - 2 * distances)[:, np.newaxis], np.int64)
+    turns = graph.add("Mod", graph.add("Mul", places, bins), graph.constant(2 * spec.n_fft, np.int64))
+    phase = graph.add("Mul", graph.add("Cast", turns, to=1), graph.constant(np.pi / spec.n_fft))
+    weights = graph.constant(window[:, np.newaxis])
+    return graph.add("Mul", graph.add("Cos", phase), weights), graph.add("Mul", graph.add("Sin", phase), weights)
 
 
 def _bins(spec: FeatureSpec) -> npt.NDArray[np.int64]:
@@ -305,28 +326,12 @@ def _bins(spec: FeatureSpec) -> npt.NDArray[np.int64]:
     return np.flatnonzero((hz >= spec.f_min) & (hz <= spec.f_max))
 
 
-def _fourier_basis(graph: _Graph, spec: FeatureSpec) -> str:
-    """
-    Add cosines, then sines, of the used bins under the window, shape (2 * n_bins, 1, window_length).
-
-    They are computed by the graph, once, when a session folds its constants: a file with the numbers themselves would
-    be larger by megabytes. Whole turns are taken off in integers, so that float32 holds the phase exactly enough.
-    """
-    from scipy.signal import get_window
-
-    bins = graph.constant(_bins(spec)[:, np.newaxis, np.newaxis], np.int64)
-    samples = graph.constant(np.arange(spec.window_length), np.int64)
-    turns = graph.add("Mod", graph.add("Mul", bins, samples), graph.constant(spec.n_fft, np.int64))
-    phase = graph.add("Mul", graph.add("Cast", turns, to=1), graph.constant(2 * np.pi / spec.n_fft))
-    waves = graph.add("Concat", graph.add("Cos", phase), graph.add("Sin", phase), axis=0)
-    return graph.add("Mul", waves, graph.constant(get_window("hann", spec.window_length, fftbins=True)))
-
-
 def _bands(graph: _Graph, power: str, spec: FeatureSpec) -> str:
-    if spec.kind == "linear":
-        return power
-    filters = _mel_filters(spec) if spec.kind in ("mel", "mfcc") else linear_filters(spec)
-    return graph.add("MatMul", graph.constant(filters[:, _bins(spec)]), power)
+    """Sum up the bins to bands, and put time last: shape (n, n_bands, n_frames)."""
+    if spec.kind != "linear":
+        filters = _mel_filters(spec) if spec.kind in ("mel", "mfcc") else linear_filters(spec)
+        power = graph.add("MatMul", power, graph.constant(filters[:, _bins(spec)].T))
+    return graph.add("Transpose", power, perm=[0, 2, 1])
 
 
 def _mel_filters(spec: FeatureSpec) -> npt.NDArray[np.float64]:
