@@ -32,7 +32,8 @@ EXTRA = "cnn"
 BATCH_SIZE = 32
 LEARNING_RATE = 2e-3
 PATIENCE = 15
-_CHANNELS = (16, 32, 64, 128)
+# Channels and dropout of each block.
+_BLOCKS = ((16, 0.0), (32, 0.0), (64, 0.1), (128, 0.2))
 
 
 def train(training: Examples, validation: Examples, options: Options) -> Trained:
@@ -120,12 +121,12 @@ def _network(keras: Any, n_bands: int, n_frames: int) -> Any:
     x = inputs = keras.Input((n_bands, n_frames), name="features")
     x = layers.Reshape((n_bands, n_frames, 1))(x)
     x = layers.BatchNormalization(momentum=0.9)(x)
-    for channels in _CHANNELS:
+    for channels, dropout in _BLOCKS:
         x = layers.Conv2D(channels, 3, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.ReLU()(x)
         x = layers.MaxPooling2D(2)(x)
-        x = layers.Dropout(0.1)(x)
+        x = layers.Dropout(dropout)(x)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dropout(0.3)(x)
     return keras.Model(inputs, layers.Dense(1, name="logit")(x))
