@@ -28,6 +28,11 @@ def noise(seconds: float = 1.0, rate: int = RATE, peak: float = 0.1, seed: int =
     return (peak * np.random.default_rng(seed).uniform(-1, 1, round(seconds * rate))).astype(np.float32)
 
 
+def silence(seconds: float = 1.0, rate: int = RATE) -> FloatArray:
+    """Return digital silence."""
+    return np.zeros(round(seconds * rate), dtype=np.float32)
+
+
 def voice(seconds: float = 3.0, rate: int = RATE, *, seed: int = 0, robotic: bool = False) -> FloatArray:
     """
     Return something with the shape of speech: syllables of a pulse train through formant filters, with short pauses.

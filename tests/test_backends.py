@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import builtins
 import importlib.util
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from deepfake_audio.backends import BACKENDS, Backend, Examples, Options, Trained, load_backend
+from deepfake_audio import backends
+from deepfake_audio.backends import BACKENDS, Backend, Examples, Options, Trained, load_backend, require_extra
 from deepfake_audio.errors import MissingExtraError
 from deepfake_audio.features import feature_shape
 
@@ -116,21 +115,12 @@ def test_model_holds_no_path_of_this_machine(backend: Backend) -> None:
     assert b"/tmp" not in model.SerializeToString()
 
 
-def test_cnn_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Keras the error is the line that installs it."""
-    real_import = builtins.__import__
-
-    def without_keras(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.split(".", maxsplit=1)[0] == "keras":
-            raise ImportError(name)
-        return real_import(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without_keras)
-    for module in [name for name in sys.modules if name.split(".")[0] == "keras"]:
-        monkeypatch.delitem(sys.modules, module)
-    shape = SHAPES["cnn"]
-    with pytest.raises(MissingExtraError, match=r"pip install 'deepfake-audio\[cnn\]'"):
-        load_backend("cnn").train(examples(shape), examples(shape), Options())
+def test_without_its_extra_a_backend_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without TensorFlow the error is the line that installs it; the SVM needs no extra."""
+    monkeypatch.setattr(backends, "find_spec", lambda name: None if name == "tensorflow" else object())
+    require_extra(load_backend("svm"))
+    with pytest.raises(MissingExtraError, match=r"training with the backend cnn .*pip install 'deepfake-audio\[cnn\]'"):
+        require_extra(load_backend("cnn"))
 
 
 def test_cnn_writes_tensorboard_logs(tmp_path: Any) -> None:

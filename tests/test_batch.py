@@ -171,3 +171,25 @@ def test_what_a_worker_does(many: list[str], tiny_model: Path) -> None:
     detector = Detector.load(tiny_model)
     batch._take(pickle.loads(pickle.dumps(detector)))  # noqa: S301 - our own
     assert batch._score(many[0]) == detector.score(many[0])
+
+
+def test_a_directory_that_cannot_be_listed_gets_a_record(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files beside it are found, and it comes back as skipped instead of vanishing."""
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    soundfile.write(tmp_path / "a.wav", voice(1.5), RATE)
+    scandir = os.scandir
+
+    def refusing(path: str) -> Any:
+        if str(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    inputs = list(find_inputs([tmp_path]))
+    assert inputs == [str(tmp_path / "a.wav"), str(closed)]
+    results = list(score_all(inputs, Detector.load(tiny_model)))
+    assert isinstance(results[1], Skipped)
+    assert "cannot be searched" in results[1].message

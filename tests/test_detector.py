@@ -17,9 +17,10 @@ import pytest
 import soundfile
 from signals import RATE, FloatArray, noise, sine, voice
 
-from deepfake_audio.audio import open_recording, speech_stretches
+from deepfake_audio.audio import open_recording
 from deepfake_audio.calibration import Calibration
 from deepfake_audio.detector import Detection, Detector, ModelRef, Skipped
+from deepfake_audio.speech import speech_stretches
 
 if TYPE_CHECKING:
     from pathlib import Path

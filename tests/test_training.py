@@ -17,8 +17,9 @@ from deepfake_audio.backends import Trained, svm
 from deepfake_audio.datasets import Dataset, Label, Utterance, read_dataset
 from deepfake_audio.detector import Detection, Detector
 from deepfake_audio.errors import DataError, OutputError, TrainingError
+from deepfake_audio.examples import CALIBRATION, TRAINING, VALIDATION, balanced_weights, split
 from deepfake_audio.modelfile import read_model
-from deepfake_audio.training import CALIBRATION, TRAINING, VALIDATION, Recipe, balanced_weights, split, train
+from deepfake_audio.training import Recipe, train
 
 RECIPE = Recipe("svm", window_seconds=1.0, augment=False)
 
@@ -241,3 +242,10 @@ def test_joined_graph_is_small_and_plain(tiny_model: Path) -> None:
     assert [i.name for i in graph.input] == ["signal"]
     assert [o.name for o in graph.output] == ["score"]
     assert {node.domain for node in graph.node} <= {"", "ai.onnx.ml"}
+
+
+def test_the_record_never_takes_the_models_place(voices: Path, tmp_path: Path) -> None:
+    """A model that is named like a record keeps its file, and the record finds another name."""
+    train(read_dataset(voices), RECIPE, tmp_path / "m.json")
+    assert read_model(tmp_path / "m.json").metadata.backend == "svm"
+    assert json.loads((tmp_path / "m.record.json").read_text())["model"] == "m.json"

@@ -23,12 +23,14 @@ def find_inputs(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
     """
     Yield the files that are meant: each file as it is given, and the audio files below each directory.
 
-    A path that does not exist is yielded too, so that it gets its record. Named pipes are read only where they are
-    given by name, since one that lies in a directory may never be written to.
+    A path that does not exist is yielded too, and so is a directory that cannot be listed: each gets its record.
+    Named pipes are read only where they are given by name, since one in a directory may never be written to.
     """
     for path in paths:
         if os.fspath(path) != STDIN and os.path.isdir(path):  # noqa: PTH112 - Path.is_dir fails on names too long
-            yield from (str(file) for file in audio_files(Path(path)) if not _is_pipe(file))
+            unlisted: list[OSError] = []
+            yield from (str(file) for file in audio_files(Path(path), unlisted.append) if not _is_pipe(file))
+            yield from (str(error.filename) for error in unlisted)
         else:
             yield os.fspath(path)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from deepfake_audio import __version__
-from deepfake_audio.errors import DataError, DeepfakeAudioError, OutputError
+from deepfake_audio.errors import DataError, DeepfakeAudioError, OutputError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 EXIT_FOUND = 1
 EXIT_SKIPPED = 3
-MAX_NAME = 100
 
 EXIT_CODES = """Exit codes:
     0  done
@@ -99,13 +98,6 @@ def _require_number(value: float | None) -> float | None:
     return value
 
 
-def _require_name(value: str) -> str:
-    """Refuse, before hours of training, what a model file does not take."""
-    if len(value) > MAX_NAME or not value.isprintable():
-        raise typer.BadParameter(f"at most {MAX_NAME} printable characters")
-    return value
-
-
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", callback=_set_verbose, help="Show the traceback of an error.")
 ]
@@ -134,7 +126,7 @@ Columns = Annotated[
     list[str] | None,
     typer.Option(
         "--column",
-        help="For manifests with other headers: OURS=THEIRS, such as label=is_fake. Ours: path, label, partition, "
+        help="For manifests with other headers: OURS=THEIRS, such as label=kind. Ours: path, label, partition, "
         "source, group, system, speaker. Can be given several times.",
         metavar="OURS=THEIRS",
     ),
@@ -262,7 +254,7 @@ def evaluate(
     Examples:
         deepfake-audio evaluate my-recordings/
         deepfake-audio evaluate LA/ --partition eval --model mine.onnx
-        deepfake-audio evaluate clips.csv --column label=is_fake -o result.json
+        deepfake-audio evaluate clips.csv --column label=kind -o result.json
     """
     from deepfake_audio import evaluation
     from deepfake_audio.batch import score_all
@@ -323,12 +315,15 @@ def train(
     column: Columns = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same data, same model.")] = 0,
     augment: Annotated[
-        bool, typer.Option(help="Also learn from noisy, filtered, compressed and reverberant copies.")
+        bool,
+        typer.Option(
+            help="Let a CNN also learn from noisy, filtered, compressed and reverberant copies (an SVM does not)."
+        ),
     ] = True,
     epochs: Annotated[int, typer.Option(min=1, help="How often a CNN goes through the data, at most.")] = 50,
     name: Annotated[
         str,
-        typer.Option(callback=_require_name, help="What the model calls itself.", show_default="backend and features"),
+        typer.Option(help="What the model calls itself.", show_default="backend and features"),
     ] = "",
     log_dir: Annotated[Path | None, typer.Option(help="Write TensorBoard logs of a CNN's training here.")] = None,
     jobs: Jobs = None,
@@ -383,8 +378,7 @@ def main() -> None:
 
 def _say(text: str) -> None:
     """Write one line, whatever characters a file name or a model brings into it."""
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    typer.echo(f"deepfake-audio: {line}", err=True)
+    typer.echo(f"deepfake-audio: {printable(text)}", err=True)
 
 
 def _escape_undecodable(*streams: TextIO) -> None:

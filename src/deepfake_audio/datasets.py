@@ -197,16 +197,20 @@ def _label(text: str, where: str) -> Label:
         raise DataError(f"{where}: expected a label such as bonafide or spoof, found {text!r}") from None
 
 
-def audio_files(directory: Path) -> Iterator[Path]:
+def audio_files(directory: Path, on_error: Callable[[OSError], None] | None = None) -> Iterator[Path]:
     """
     Yield the audio files below a directory in a stable order.
 
     Hidden files and directories are left out, and links to directories are not followed.
 
+    Args:
+        directory: Where to look.
+        on_error: Told of each directory that cannot be listed.
+
     Raises:
-        DataError: If a directory cannot be listed: what lies in it would be missing without a word.
+        DataError: If a directory cannot be listed and nobody is told: its files would be missing without a word.
     """
-    for parent, directories, names in os.walk(directory, onerror=_refuse):
+    for parent, directories, names in os.walk(directory, onerror=on_error or _refuse):
         directories[:] = sorted(name for name in directories if not name.startswith("."))
         for name in sorted(names):
             if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith("."):

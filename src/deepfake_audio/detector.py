@@ -16,17 +16,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_audio.audio import (
-    Recording,
-    Window,
-    cut_windows,
-    display_name,
-    open_recording,
-    speech_stretches,
-)
+from deepfake_audio.audio import Recording, display_name, open_recording
 from deepfake_audio.calibration import p_deepfake
 from deepfake_audio.errors import AudioError
 from deepfake_audio.modelfile import ModelFile, ModelMetadata, read_model
+from deepfake_audio.speech import Window, cut_windows, speech_stretches
 
 if TYPE_CHECKING:
     import os

@@ -37,6 +37,7 @@ METADATA_KEY = "deepfake_audio"
 INPUT = "signal"
 OUTPUT = "score"
 MAX_BYTES = 256 << 20
+MAX_NAME = 100
 
 SHIPPED_DIRECTORY = Path(__file__).parent / "models"
 SHIPPED = ("svm", "cnn")
@@ -45,6 +46,11 @@ DEFAULT = "cnn"
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
 # Larger numbers in the metadata could make a log-likelihood ratio infinite, which JSON cannot hold.
 _LARGEST = 1e12
+
+
+def is_model_name(name: str) -> bool:
+    """Return whether a model may call itself so: a short text that can be printed anywhere."""
+    return name.isprintable() and 1 <= len(name) <= MAX_NAME
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ class ModelMetadata:
         shortest, longest = self.sample_rate, 600 * self.sample_rate  # tenths of samples
         # A file can hold whole numbers of any size, so nothing here divides, or makes a float of one.
         checks = {
-            "name must be 1 to 100 printable characters": self.name.isprintable() and 1 <= len(self.name) <= 100,  # noqa: PLR2004
+            f"name must be 1 to {MAX_NAME} printable characters": is_model_name(self.name),
             "sample_rate must be 4000 to 384000": 4_000 <= self.sample_rate <= 384_000,  # noqa: PLR2004
             "window_samples must be 0.1 s to 60 s": shortest <= 10 * self.window_samples <= longest,
             "hop_samples must be between a tenth of the window and the window": (

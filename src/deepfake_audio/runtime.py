@@ -19,4 +19,7 @@ def open_session(model: bytes, *, threads: int = 1) -> Any:
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 4  # errors come as exceptions
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    # Not by the first bytes: a file must not be one model to the checks before, and another one here.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    # Without the fallback, which would print on standard output that it tries the same provider once more.
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from deepfake_audio.errors import MissingExtraError
 from deepfake_audio.features import IR_VERSION
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class Trained:
 class Backend(Protocol):
     """What the module of a backend provides."""
 
+    __name__: str
     DEFAULT_SPEC: FeatureSpec
     WINDOW_SECONDS: float
     COPIES: int
@@ -125,6 +128,21 @@ def finished(model: Any, output: str) -> Any:
     graph.name, graph.doc_string, model.doc_string = "classifier", "", ""
     model.ir_version = IR_VERSION
     return model
+
+
+# What an extra brings, by the names under which it is imported.
+_EXTRA_MODULES = {"cnn": ("keras", "tensorflow", "tf2onnx")}
+
+
+def require_extra(backend: Backend) -> None:
+    """
+    Find out before any work whether training with a backend is possible.
+
+    Raises:
+        MissingExtraError: If its extra is not installed.
+    """
+    if backend.EXTRA and not all(find_spec(module) for module in _EXTRA_MODULES[backend.EXTRA]):
+        raise MissingExtraError(backend.EXTRA, f"training with the backend {backend.__name__.rpartition('.')[2]}")
 
 
 BACKENDS = {"svm": "deepfake_audio.backends.svm", "cnn": "deepfake_audio.backends.cnn"}

@@ -14,7 +14,6 @@ import numpy as np
 
 from deepfake_audio.augment import mask_spectrogram
 from deepfake_audio.backends import Trained, finished
-from deepfake_audio.errors import MissingExtraError
 from deepfake_audio.features import OPSET, FeatureSpec
 
 if TYPE_CHECKING:
@@ -42,9 +41,6 @@ def train(training: Examples, validation: Examples, options: Options) -> Trained
 
     In each epoch every window is seen once, as one of its copies (each comes up in turn) under a fresh mask. The
     weights of the epoch with the lowest validation loss are kept.
-
-    Raises:
-        MissingExtraError: If Keras or TensorFlow are not installed.
     """
     keras = _keras()
     keras.utils.clear_session()  # so that layers get the same names whatever was trained before
@@ -87,17 +83,14 @@ def train(training: Examples, validation: Examples, options: Options) -> Trained
 def _keras() -> Any:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        with _quiet():
-            import keras
+    with _quiet():
+        import keras
 
-            keras.ops.zeros(1)  # the first operation wakes TensorFlow up, which has much to say
-            if keras.backend.backend() == "tensorflow":
-                import tensorflow as tf
+        keras.ops.zeros(1)  # the first operation wakes TensorFlow up, which has much to say
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
 
-                tf.config.experimental.enable_op_determinism()
-    except ImportError:
-        raise MissingExtraError("cnn", "training a CNN") from None
+            tf.config.experimental.enable_op_determinism()
     return keras
 
 

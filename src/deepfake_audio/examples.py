@@ -1,0 +1,281 @@
+"""
+What a backend learns from: utterances -> speech -> windows, augmented -> features.
+
+Recordings that share a ``group`` (a speaker, an author, a list of sentences) stay on one side of every split: some
+groups teach, some say when to stop, and some, seen by neither, calibrate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from deepfake_audio import features
+from deepfake_audio.audio import open_recording
+from deepfake_audio.augment import augment
+from deepfake_audio.backends import Examples
+from deepfake_audio.errors import AudioError, DataError
+from deepfake_audio.parallel import ordered_map
+from deepfake_audio.speech import Stretch, cut_windows, speech_stretches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from deepfake_audio.datasets import Dataset, Utterance
+    from deepfake_audio.features import FeatureSpec
+
+FloatArray = npt.NDArray[np.float32]
+
+MAX_BAD_SHARE = 0.05
+# Of one recording no more speech than this is used, so that a few long ones do not outweigh all others.
+MAX_SPEECH_SECONDS = 60.0
+_EXAMPLES_PER_TASK = 32
+
+
+class Progress(Protocol):
+    """Told how training goes."""
+
+    def __call__(self, stage: str, step: int, steps: int, note: str = "") -> None:
+        """Say that ``step`` of ``steps`` of a stage are done."""
+
+
+def silent(stage: str, step: int, steps: int, note: str = "") -> None:
+    """Report nothing."""
+
+
+# --- reading ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Speech:
+    """The speech of many recordings, in one temporary file instead of in memory."""
+
+    file: IO[bytes]
+    utterances: list[Utterance] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+    ends: list[int] = field(default_factory=lambda: [0])
+
+    def append(self, utterance: Utterance, sha256: str, signal: FloatArray) -> None:
+        """Add a recording's speech."""
+        self.file.write(signal.astype(np.float32).tobytes())
+        self.utterances.append(utterance)
+        self.hashes.append(sha256)
+        self.ends.append(self.ends[-1] + len(signal))
+
+    def signals(self) -> FloatArray:
+        """Return all of it, end to end, mapped from the file."""
+        self.file.flush()
+        return np.memmap(self.file.name, dtype=np.float32, mode="r")
+
+    def fingerprint(self) -> str:
+        """Return a hash of the audio and its labels, whatever the order or the names of the files."""
+        lines = sorted(f"{h} {u.label}" for h, u in zip(self.hashes, self.utterances, strict=True))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def read_speech(
+    speech: Speech, dataset: Dataset, sample_rate: int, jobs: int, progress: Progress
+) -> tuple[Speech, list[dict[str, str]]]:
+    """
+    Read the speech of all recordings; return it, and what could not be used and why.
+
+    Raises:
+        DataError: If more than 5 % cannot be used, or a class is missing without them.
+    """
+    bad = []
+    utterances = dataset.utterances
+    tasks = ((str(u.path), sample_rate) for u in utterances)
+    for done, (utterance, result) in enumerate(
+        zip(utterances, ordered_map(_speech_of, tasks, jobs=jobs), strict=True), start=1
+    ):
+        if isinstance(result, AudioError):
+            bad.append({"path": utterance.utterance_id, "reason": result.reason, "message": str(result)})
+        elif len(result[1]) == 0:
+            message = f"{utterance.path}: there is no speech in it"
+            bad.append({"path": utterance.utterance_id, "reason": "no_speech", "message": message})
+        else:
+            speech.append(utterance, *result)
+        progress("reading", done, len(utterances), f"{len(bad)} unusable" if bad else "")
+    if len(bad) > MAX_BAD_SHARE * len(utterances):
+        raise DataError(
+            f"{dataset.root}: {len(bad):,} of {len(utterances):,} files cannot be used, more than "
+            f"{MAX_BAD_SHARE:.0%}; the first: {bad[0]['message']}"
+        )
+    require_both_classes(speech.utterances, f"{dataset.root}, after leaving out {len(bad)} unusable files")
+    return speech, bad
+
+
+def _speech_of(task: tuple[str, int]) -> tuple[str, FloatArray] | AudioError:
+    """Return a file's hash and its speech, pauses left out; runs in a worker."""
+    path, sample_rate = task
+    held: list[FloatArray] = []
+    n_wanted = round(MAX_SPEECH_SECONDS * sample_rate)
+    try:
+        with open_recording(path) as recording:
+            for stretch in speech_stretches(recording.blocks(sample_rate), sample_rate):
+                held.append(stretch.signal[: n_wanted - sum(map(len, held))])
+            return recording.sha256, np.concatenate(held) if held else np.empty(0, dtype=np.float32)
+    except AudioError as error:
+        return error
+
+
+def require_both_classes(utterances: Sequence[Utterance], where: str) -> None:
+    """Raise a ``DataError`` unless there are bona fide and spoofed recordings."""
+    n_bonafide = sum(u.is_bonafide for u in utterances)
+    if n_bonafide == 0 or n_bonafide == len(utterances):
+        found = "bona fide" if n_bonafide else "spoofed"
+        raise DataError(f"{where}: all {len(utterances):,} recordings are {found}; training needs both classes")
+
+
+# --- splitting -------------------------------------------------------------------------------------------------
+
+TRAINING, VALIDATION, CALIBRATION = 0, 1, 2
+# Of ten parts made of whole groups one says when to stop, two calibrate, and seven teach.
+_PARTS = 10
+_ASSIGNMENT = (VALIDATION, CALIBRATION, TRAINING, CALIBRATION)
+_FEWEST_PARTS = 3
+
+
+def split(utterances: Sequence[Utterance], seed: int) -> npt.NDArray[np.int64]:
+    """
+    Assign each utterance to training, validation or calibration: 70, 10 and 20 %, whole groups only.
+
+    An utterance without a group belongs with its source, else its speaker, else it stands alone.
+
+    Raises:
+        DataError: If there are too few groups to have both classes in every part.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    groups = np.array([u.group or u.source or u.speaker or u.utterance_id for u in utterances])
+    if len(np.unique(groups)) == 1:
+        groups = np.array([u.utterance_id for u in utterances])
+    labels = np.array([u.is_bonafide for u in utterances])
+    most = min(_PARTS, len(np.unique(groups)), *np.bincount(labels, minlength=2).tolist())
+    # With few groups a tenth of them may lack a class; larger parts are less likely to.
+    for n_parts in range(most, _FEWEST_PARTS - 1, -1):
+        assigned = np.full(len(utterances), TRAINING)
+        folds = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed).split(labels, labels, groups)
+        for (_, members), part in zip(folds, _ASSIGNMENT, strict=False):
+            assigned[members] = part
+        if all(len(np.unique(labels[assigned == part])) == 2 for part in _ASSIGNMENT):  # noqa: PLR2004
+            return assigned
+    raise DataError(
+        f"{len(utterances)} recordings in {len(np.unique(groups))} groups are too few: genuine and spoofed ones are "
+        "needed in each of three parts (training, validation, calibration) that share no group"
+    )
+
+
+def balanced_weights(utterances: Sequence[Utterance]) -> npt.NDArray[np.float64]:
+    """
+    Return how much each utterance counts: both classes the same, and within a class large sources less per utterance.
+
+    An utterance of a source with n of its class weighs 1 / sqrt(n); each class has a mean of 1.
+    """
+    keys = [f"{u.label} {u.source}" for u in utterances]
+    _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    weights = 1.0 / np.sqrt(counts[inverse])
+    labels = np.array([u.is_bonafide for u in utterances])
+    for label in (True, False):
+        weights[labels == label] /= weights[labels == label].mean()
+    return weights
+
+
+# --- examples --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ExampleMaker:
+    """
+    Makes windows and their features out of the speech that was read.
+
+    Attributes:
+        speech: What was read.
+        spec: What to compute.
+        window: Length of a window in samples.
+        seed: Where the randomness of places and augmentation starts.
+        jobs: How many processes to use.
+        directory: Where features are kept while they are needed; they can be larger than memory.
+    """
+
+    speech: Speech
+    spec: FeatureSpec
+    window: int
+    seed: int
+    jobs: int
+    directory: Path
+
+    def windows(self, rows: Iterable[int]) -> FloatArray:
+        """Return all windows of some recordings, as the detector would cut them."""
+        return np.stack([window for row in rows for window in self._windows_of(row)])
+
+    def _windows_of(self, row: int) -> Iterator[FloatArray]:
+        signal = np.array(self.speech.signals()[self.speech.ends[row] : self.speech.ends[row + 1]])
+        for window in cut_windows([Stretch(0, signal)], self.spec.sample_rate, self.window, self.window):
+            yield window.signal
+
+    def examples(self, chosen: npt.NDArray[np.bool_], copies: int, progress: Progress, stage: str) -> Examples:
+        """
+        Return the examples of the chosen recordings.
+
+        Each recording's speech is divided into pieces of at most two windows; each piece gives one window a copy, from
+        a random place in it. The pieces of a recording share its weight.
+        """
+        pieces = [(row, *piece) for row in np.flatnonzero(chosen).tolist() for piece in self._pieces(row)]
+        rows = np.array([row for row, _, _ in pieces])
+        shape = features.feature_shape(self.spec, self.window)
+        out = np.lib.format.open_memmap(
+            self.directory / f"{stage}.npy", mode="w+", dtype=np.float32, shape=(copies, len(pieces), *shape)
+        )
+        self.speech.signals()  # flushes what was written, for the workers
+        tasks = [
+            (copy, at, pieces[at : at + _EXAMPLES_PER_TASK])
+            for copy in range(copies)
+            for at in range(0, len(pieces), _EXAMPLES_PER_TASK)
+        ]
+        done = ordered_map(
+            _features_of,
+            tasks,
+            jobs=self.jobs,
+            initializer=_prepare_features,
+            initargs=(self.speech.file.name, self.spec, self.window, self.seed),
+        )
+        for number, ((copy, at, _), values) in enumerate(zip(tasks, done, strict=True), start=1):
+            out[copy, at : at + len(values)] = values
+            progress(stage, number, len(tasks))
+        share = 1.0 / np.bincount(rows)[rows]
+        weights = balanced_weights(self.speech.utterances)[rows] * share
+        is_bonafide = np.array([self.speech.utterances[row].is_bonafide for row in rows])
+        return Examples(out, is_bonafide, weights / weights.mean())
+
+    def _pieces(self, row: int) -> Iterator[tuple[int, int]]:
+        first, last = self.speech.ends[row], self.speech.ends[row + 1]
+        n_pieces = -(-(last - first) // (2 * self.window))
+        edges = np.linspace(first, last, n_pieces + 1).round().astype(int).tolist()
+        yield from itertools.pairwise(edges)
+
+
+_worker: dict[str, Any] = {}
+
+
+def _prepare_features(path: str, spec: FeatureSpec, window: int, seed: int) -> None:
+    _worker.update(signals=np.memmap(path, dtype=np.float32, mode="r"), spec=spec, window=window, seed=seed)
+
+
+def _features_of(task: tuple[int, int, list[tuple[int, int, int]]]) -> FloatArray:
+    """Return the features of some pieces in one copy; runs in a worker, its randomness depends on the piece alone."""
+    copy, at, pieces = task
+    spec, window = _worker["spec"], _worker["window"]
+    windows = []
+    for number, (_, first, last) in enumerate(pieces, start=at):
+        rng = np.random.default_rng([_worker["seed"], copy, number])
+        start = first + (int(rng.integers(0, max(1, last - first - window + 1))) if copy else 0)
+        signal = np.resize(_worker["signals"][start : min(start + window, last)], window)
+        windows.append(augment(signal, spec.sample_rate, rng) if copy else signal)
+    return features.extract(np.stack(windows), spec, batch_size=4)
