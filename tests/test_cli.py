@@ -25,7 +25,7 @@ import soundfile
 import typer
 from signals import RATE, voice
 
-from deepfake_audio import __version__, cli, training
+from deepfake_audio import __version__, cli, streams, training
 from deepfake_audio.detector import Detector
 from deepfake_audio.errors import ModelFileError
 
@@ -210,8 +210,6 @@ def test_main_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(["train", "data", "-o", "m", "--backend", "svm", "--window-seconds", "nan"], id="window nan"),
         pytest.param(["train", "data", "-o", "m", "--backend", "svm", "--window-seconds", "31"], id="window too long"),
         pytest.param(["train", "data", "-o", "m", "--backend", "svm", "--seed", "-1"], id="seed negative"),
-        pytest.param(["train", "data", "-o", "m", "--backend", "svm", "--name", "a\nb"], id="name of two lines"),
-        pytest.param(["train", "data", "-o", "m", "--backend", "svm", "--name", "x" * 101], id="name too long"),
     ],
 )
 def test_wrong_usage(args: list[str], run: Run) -> None:
@@ -677,13 +675,21 @@ def test_stages_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "100")
-    with cli._stages(quiet=False) as stage:
+    with streams.progress_bars(quiet=False) as stage:
         stage("reading", 1, 2)
         stage("reading", 2, 2, "1 unusable")
         stage("training", 5, 40)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
     assert re.search(r"reading.* 2/2 .*1 unusable", text)
     assert re.search(r"training.* 5/40 ", text)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "x" * 101], ids=["of two lines", "too long"])
+def test_train_with_a_name_that_no_model_may_have(name: str, run: Run) -> None:
+    """It is refused before the data are even looked at."""
+    result = run("train", "nowhere", "-o", "m", "--backend", "svm", "--name", name)
+    assert result.code == 2
+    assert "a model's name has at most 100 printable characters" in result.err
 
 
 ENCODINGS = {
@@ -902,7 +908,7 @@ def test_train_where_nothing_can_be_written(
     run: Run, voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A missing directory is found out before a single recording is read."""
-    monkeypatch.setattr(training, "_read_speech", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr(training, "read_speech", lambda *_: pytest.fail("work was done"))
     outcome = run("train", voices, "--backend", "svm", "-o", tmp_path / "nowhere" / "m.onnx", "--quiet")
     assert outcome.code == 2
     assert "there is no directory" in outcome.err

@@ -7,21 +7,19 @@ that is a terminal. All errors of this package end here, as one line and an exit
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import io
 import json
 import math
-import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deepfake_audio import __version__
-from deepfake_audio.errors import DataError, DeepfakeAudioError, OutputError, printable
+from deepfake_audio.errors import DataError, DeepfakeAudioError
+from deepfake_audio.streams import escape_undecodable, open_output, progress_bar, progress_bars, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -214,7 +212,7 @@ def predict(
     if not inputs:
         raise DataError(f"no audio files below {', '.join(paths)}")
     tally = _Tally()
-    with _progress("scoring", len(inputs), quiet=quiet) as advance:
+    with progress_bar("scoring", len(inputs), quiet=quiet) as advance:
         results = score_all(inputs, detector, jobs=jobs or usable_cores())
         watched = tally.watch(results, advance)
         _write_results(watched, format_ or _format_of(output), output, segments=segments)
@@ -267,8 +265,8 @@ def evaluate(
     tally = _Tally()
     chosen = format_ or (EvaluationFormat.JSON if _suffix(output) == "json" else EvaluationFormat.TABLE)
     # The output is opened before the scoring: hours later would be late to find out that it cannot be written.
-    with _open_output(output, machine=chosen != EvaluationFormat.TABLE) as stream:
-        with _progress("scoring", len(dataset.utterances), quiet=quiet) as advance:
+    with open_output(output, machine=chosen != EvaluationFormat.TABLE) as stream:
+        with progress_bar("scoring", len(dataset.utterances), quiet=quiet) as advance:
             results = score_all((str(u.path) for u in dataset.utterances), detector, jobs=jobs or usable_cores())
             outcome = evaluation.evaluate(dataset.utterances, tally.watch(results, advance), detector.threshold)
         if chosen == EvaluationFormat.JSON:
@@ -346,46 +344,34 @@ def train(
     from deepfake_audio.parallel import usable_cores
     from deepfake_audio.reports import tables
 
-    dataset = _read_dataset(data, layout, partition, ("train",), column, quiet=quiet)
     spec = None if features is None else load_backend(backend).DEFAULT_SPEC.changed(features)
     recipe = training.Recipe(backend, name, spec, window_seconds, seed, augment, epochs)
-    with _stages(quiet=quiet) as progress:
+    dataset = _read_dataset(data, layout, partition, ("train",), column, quiet=quiet)
+    with progress_bars(quiet=quiet) as progress:
         run = training.train(dataset, recipe, output, jobs=jobs or usable_cores(), log_dir=log_dir, progress=progress)
     for bad in run.bad:
-        _say(f"left out: {bad['message']}")
-    with _open_output(None) as stream:
+        say(f"left out: {bad['message']}")
+    with open_output(None) as stream:
         tables.write_training(run, stream)
 
 
 def main() -> None:
     """Run the command line and turn errors into one line and an exit code."""
-    _escape_undecodable(sys.stdout, sys.stderr)
+    escape_undecodable(sys.stdout, sys.stderr)
     try:
         app()
     except DeepfakeAudioError as error:
         if _state["verbose"]:
             traceback.print_exc()
-        _say(str(error))
+        say(str(error))
         sys.exit(error.exit_code)
     except Exception:  # noqa: BLE001 - Python would exit with 1, which says that a deepfake was found
         traceback.print_exc()
-        _say("this is an error in deepfake-audio itself; please report it with the lines above")
+        say("this is an error in deepfake-audio itself; please report it with the lines above")
         sys.exit(DeepfakeAudioError.exit_code)
 
 
 # --- what the commands share -----------------------------------------------------------------------------------
-
-
-def _say(text: str) -> None:
-    """Write one line, whatever characters a file name or a model brings into it."""
-    typer.echo(f"deepfake-audio: {printable(text)}", err=True)
-
-
-def _escape_undecodable(*streams: TextIO) -> None:
-    """Never fail on a character that the terminal's encoding does not have."""
-    for stream in streams:
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 class _Tally:
@@ -403,7 +389,7 @@ class _Tally:
         for result in results:
             advance()
             if isinstance(result, Skipped):
-                _say(result.message)
+                say(result.message)
                 self._count("not scored")
             else:
                 self._count(result.verdict)
@@ -416,7 +402,7 @@ class _Tally:
         """Say the counts where there was more than one recording, and set the exit code."""
         if not quiet and sum(self.counts.values()) > 1:
             words = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in sorted(self.counts.items()))
-            _say(f"{sum(self.counts.values()):,} recordings: {words}")
+            say(f"{sum(self.counts.values()):,} recordings: {words}")
         if fail_on and self.counts.get(fail_on):
             raise typer.Exit(EXIT_FOUND)
         if self.counts.get("not scored"):
@@ -450,9 +436,7 @@ def _read_dataset(
         dataset = dataset.select(chosen)
     if not quiet:
         part = f", partition {chosen}" if chosen else ""
-        _say(
-            f"{data} ({dataset.layout}{part}): {dataset.n_bonafide:,} genuine, {dataset.n_spoof:,} deepfake recordings"
-        )
+        say(f"{data} ({dataset.layout}{part}): {dataset.n_bonafide:,} genuine, {dataset.n_spoof:,} deepfake recordings")
     return dataset
 
 
@@ -478,80 +462,5 @@ def _write_results(
         from deepfake_audio.reports.records import WRITERS
 
         write = WRITERS[format_]
-    with _open_output(output, machine=format_ != Format.TABLE) as stream:
+    with open_output(output, machine=format_ != Format.TABLE) as stream:
         write(results, stream, segments=segments)
-
-
-@contextlib.contextmanager
-def _open_output(output: Path | None, *, machine: bool = False) -> Iterator[TextIO]:
-    """Open standard output, or a file that appears once it is complete; what machines read is UTF-8 anywhere."""
-    if output is None:
-        with _standard_output() as stream:
-            if machine and isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-            yield stream
-        return
-    from deepfake_audio.files import replacing
-
-    with replacing(output) as raw:
-        stream = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", newline="")
-        yield stream
-        stream.flush()
-        stream.detach()
-
-
-@contextlib.contextmanager
-def _standard_output() -> Iterator[TextIO]:
-    """Yield standard output. Where its reader has gone (``| head``), stop without a word."""
-    if sys.stdout is None:
-        raise OutputError("standard output is closed; give --output")
-    try:
-        yield sys.stdout
-        sys.stdout.flush()
-    except (OSError, SystemExit) as error:  # rich makes a SystemExit of a broken pipe
-        # Python writes what is left in its buffer when it ends; that must go somewhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, SystemExit | BrokenPipeError):
-            raise typer.Exit(OutputError.exit_code) from error
-        raise OutputError(f"standard output cannot be written ({error.strerror})") from error
-
-
-@contextlib.contextmanager
-def _progress(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar while the block runs; yield what to call for each item."""
-    with _stages(quiet=quiet or total == 1) as stage:
-        done = 0
-
-        def advance() -> None:
-            nonlocal done
-            done += 1
-            stage(what, done, total)
-
-        yield advance
-
-
-@contextlib.contextmanager
-def _stages(*, quiet: bool) -> Iterator[Callable[..., None]]:
-    """Show a bar per named stage, on a terminal only."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda *_args, **_kwargs: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        tasks: dict[str, Any] = {}
-
-        def stage(name: str, step: int, steps: int, note: str = "") -> None:
-            if name not in tasks:
-                tasks[name] = progress.add_task(name, total=steps, note=note)
-            progress.update(tasks[name], completed=step, total=steps, note=note)
-
-        yield stage
