@@ -6,53 +6,68 @@ Run as a program (``python tests/test_docs.py``), this file writes the README's 
 
 from __future__ import annotations
 
+import enum
+import inspect
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import pytest
-import typer.main
+from typer.models import ArgumentInfo
 
 from deepfake_audio import cli
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+COMMANDS = (cli.predict, cli.evaluate, cli.train)
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 OPTIONS = re.compile(r"(?<=<!-- options: )([^>]*-->\n)(.*?)(?=<!-- end of options -->)", re.DOTALL)
 
 
 def options_reference() -> str:
-    """Return every argument and option of every command as Markdown, from the same objects that make ``--help``."""
+    """Return every argument and option of every command as Markdown, from the declarations that make ``--help``."""
     lines = []
-    commands: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
-    for name, command in commands.items():
-        lines += [f"### `deepfake-audio {name}`", "", "| | |", "|---|---|"]
-        lines += [f"| {' '.join(_names(p))} | {_help(p)} |" for p in command.params if p.name != "help"]
+    for command in COMMANDS:
+        lines += [f"### `deepfake-audio {command.__name__}`", "", "| | |", "|---|---|"]
+        lines += [f"| {_names(*p)} | {_help(*p)} |" for p in _parameters(command)]
         lines.append("")
     return "\n".join(lines)
 
 
-def _names(parameter: Any) -> Iterator[str]:
-    if parameter.param_type_name == "argument":
-        yield f"`{(parameter.metavar or parameter.name).upper()}`"
-    else:
-        yield ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+def _parameters(command: Callable[..., None]) -> Iterator[tuple[str, Any, Any, Any]]:
+    """Yield (name, type, declaration, default) of each parameter of a command."""
+    defaults = inspect.signature(command).parameters
+    for name, hint in get_type_hints(command, include_extras=True).items():
+        if name != "return":
+            kind, declaration = get_args(hint)
+            yield name, kind, declaration, defaults[name].default
 
 
-def _help(parameter: Any) -> str:
-    choices = getattr(parameter.type, "choices", None)
-    words = [parameter.help]
-    if choices:
-        words.append("One of " + ", ".join(f"`{getattr(choice, 'value', choice)}`" for choice in choices) + ".")
-    shown = getattr(parameter, "show_default", None)
-    if isinstance(shown, str):
-        words.append(f"Default: {shown}.")
+def _names(name: str, kind: Any, declaration: Any, default: Any) -> str:
+    if isinstance(declaration, ArgumentInfo):
+        return f"`{declaration.metavar}`"
+    flag = name.replace("_", "-")
+    derived = [f"--{flag}", f"--no-{flag}"] if default is True else [f"--{flag}"]
+    # In an annotation, typer keeps the first name that was given in the place of the default.
+    given = [n for n in (declaration.default, *(declaration.param_decls or ())) if isinstance(n, str)]
+    value = f" `{declaration.metavar}`" if declaration.metavar and kind is not bool else ""
+    return (", ".join(f"`{n}`" for n in given or derived) + value).replace("|", "\\|")
+
+
+def _help(_name: str, kind: Any, declaration: Any, default: Any) -> str:
+    words = [declaration.help]
+    choices = [t for t in (kind, *get_args(kind)) if isinstance(t, type) and issubclass(t, enum.Enum)]
+    words += ["One of " + ", ".join(f"`{choice.value}`" for choice in choices[0]) + "."] if choices else []
+    if isinstance(declaration.show_default, str):
+        words.append(f"Default: {declaration.show_default}.")
+    elif isinstance(default, int | float | str) and not isinstance(default, bool):
+        words.append(f"Default: `{default}`.")
     return " ".join(words).replace("|", "\\|")
 
 
@@ -82,9 +97,8 @@ def test_options_are_those_of_the_tool() -> None:
 
 def test_every_parameter_has_help() -> None:
     """No option is left without a word on what it does."""
-    commands: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
-    assert commands.keys() == {"predict", "train", "evaluate"}
-    assert [(name, p.name) for name, c in commands.items() for p in c.params if not p.help] == []
+    assert [command.callback for command in cli.app.registered_commands] == list(COMMANDS)
+    assert [(c.__name__, name) for c in COMMANDS for name, _, declared, _ in _parameters(c) if not declared.help] == []
 
 
 @pytest.mark.parametrize(("command", "output"), console_examples())
@@ -103,7 +117,7 @@ def test_script_examples_run(tmp_path: Path, voices: Path) -> None:
     for name in ("my-recordings", "other-recordings"):
         shutil.copytree(voices, tmp_path / name)
     shutil.copytree(voices / "genuine", tmp_path / "uploads")
-    spoken = ROOT / "tests" / "data" / "espeak.flac"
+    spoken = ROOT / "tests" / "data" / "synthetic.flac"
     for name in ("call.wav", "voice-note.mp3"):
         shutil.copy(spoken, tmp_path / name)  # the content decides, not the suffix
     lines = [

@@ -18,7 +18,7 @@ from deepfake_audio.evaluation import Evaluation, evaluate
 from deepfake_audio.features import FeatureSpec
 from deepfake_audio.modelfile import DEFAULT, SHIPPED, SHIPPED_DIRECTORY, read_model
 
-ESPEAK = Path(__file__).parent / "data" / "espeak.flac"
+SYNTHETIC = Path(__file__).parent / "data" / "synthetic.flac"
 CARD = (SHIPPED_DIRECTORY / "README.md").read_text()
 
 
@@ -68,7 +68,7 @@ def test_default_is_the_one_that_generalises_better() -> None:
 
 def test_synthetic_voice_of_the_readme() -> None:
     """The file that the README shows is called a deepfake by the default model."""
-    result = Detector.load().score(ESPEAK)
+    result = Detector.load().score(SYNTHETIC)
     assert isinstance(result, Detection)
     assert result.verdict == "deepfake"
 
@@ -83,7 +83,7 @@ def llr(detector: Detector, path: Path) -> float:
 
 def test_level_polarity_and_channels_do_not_matter(detector: Detector, tmp_path: Path) -> None:
     """The same recording louder, quieter, turned upside down or in stereo gives the same number."""
-    signal, rate = soundfile.read(ESPEAK)
+    signal, rate = soundfile.read(SYNTHETIC)
     soundfile.write(tmp_path / "a.wav", signal, rate, subtype="FLOAT")
     expected = llr(detector, tmp_path / "a.wav")
     for changed in (signal * 0.1, signal * 3.0, -signal, np.stack([signal, signal], axis=1), signal + 0.1):
@@ -93,8 +93,8 @@ def test_level_polarity_and_channels_do_not_matter(detector: Detector, tmp_path:
 
 def test_silence_around_does_not_matter(detector: Detector, tmp_path: Path) -> None:
     """Two seconds of silence before and after change little."""
-    signal, rate = soundfile.read(ESPEAK)
-    expected = llr(detector, ESPEAK)
+    signal, rate = soundfile.read(SYNTHETIC)
+    expected = llr(detector, SYNTHETIC)
     soundfile.write(tmp_path / "a.wav", np.concatenate([np.zeros(2 * rate), signal, np.zeros(2 * rate)]), rate)
     assert llr(detector, tmp_path / "a.wav") == pytest.approx(expected, abs=0.2)
 
@@ -144,4 +144,4 @@ def test_a_copy_elsewhere_scores_the_same(tmp_path: Path) -> None:
     """A model file is one file: a copy elsewhere scores the same."""
     copy = tmp_path / "copy.onnx"
     shutil.copy(SHIPPED_DIRECTORY / f"{DEFAULT}.onnx", copy)
-    assert llr(Detector.load(copy), ESPEAK) == llr(Detector.load(), ESPEAK)
+    assert llr(Detector.load(copy), SYNTHETIC) == llr(Detector.load(), SYNTHETIC)
