@@ -947,3 +947,15 @@ def test_help_imports_next_to_nothing(args: tuple[str, ...]) -> None:
     modules = imported(*args)
     assert "typer" in modules
     assert modules & (HEAVY | {"numpy", "onnx", "onnxruntime", "soundfile", "soxr"}) == set()
+
+
+def test_evaluate_does_not_name_thousands_of_missing_files(tiny_model: Path, tmp_path: Path, run: Run) -> None:
+    """A protocol whose audio is elsewhere gives some lines, then one that says so, and a count."""
+    manifest = tmp_path / "m.csv"
+    rows = [f"{i}.wav,{'real' if i % 2 else 'fake'}" for i in range(50)]
+    manifest.write_text("path,label\n" + "\n".join(rows) + "\n")
+    result = run("evaluate", manifest, "--model", tiny_model)
+    assert result.code == 2
+    assert result.err.count("there is no such file") == 21
+    assert "only counted" in result.err
+    assert "50" in result.err.splitlines()[-1]

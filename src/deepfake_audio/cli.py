@@ -262,7 +262,7 @@ def evaluate(
 
     detector = Detector.load(_chosen_model(model, backend))
     dataset = _read_dataset(data, layout, partition, ("eval", "dev"), column, quiet=quiet)
-    tally = _Tally()
+    tally = _Tally(most_named=20)
     chosen = format_ or (EvaluationFormat.JSON if _suffix(output) == "json" else EvaluationFormat.TABLE)
     # The output is opened before the scoring: hours later would be late to find out that it cannot be written.
     with open_output(output, machine=chosen != EvaluationFormat.TABLE) as stream:
@@ -375,10 +375,16 @@ def main() -> None:
 
 
 class _Tally:
-    """Counts verdicts as they pass by, and names what could not be scored."""
+    """
+    Counts verdicts as they pass by, and names what could not be scored.
 
-    def __init__(self) -> None:
+    Args:
+        most_named: After so many, what could not be scored is only counted; None names all.
+    """
+
+    def __init__(self, most_named: int | None = None) -> None:
         self.counts: dict[str, int] = {}
+        self._most_named = most_named
 
     def watch(
         self, results: Iterable[Detection | Skipped], advance: Callable[[], None]
@@ -389,11 +395,18 @@ class _Tally:
         for result in results:
             advance()
             if isinstance(result, Skipped):
-                say(result.message)
                 self._count("not scored")
+                self._name(result.message)
             else:
                 self._count(result.verdict)
             yield result
+
+    def _name(self, message: str) -> None:
+        n = self.counts["not scored"]
+        if self._most_named is None or n <= self._most_named:
+            say(message)
+        elif n == self._most_named + 1:
+            say("more recordings cannot be scored; from here on they are only counted")
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
