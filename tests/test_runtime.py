@@ -29,7 +29,7 @@ def test_runs_on_the_cpu(threads: int) -> None:
     assert session.get_providers() == ["CPUExecutionProvider"]
     options = session.get_session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)
-    assert not options.enable_cpu_mem_arena
+    assert options.enable_cpu_mem_arena
 
 
 @pytest.mark.parametrize(

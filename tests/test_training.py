@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 import soundfile
 from signals import RATE, voice, write_voices
 
-from deepfake_audio.backends import Trained, svm
+from deepfake_audio import examples
+from deepfake_audio.backends import Trained, load_backend, svm
 from deepfake_audio.datasets import Dataset, Label, Utterance, read_dataset
 from deepfake_audio.detector import Detection, Detector
 from deepfake_audio.errors import DataError, OutputError, TrainingError
@@ -77,13 +79,13 @@ def test_too_few_groups(n: int) -> None:
 
 
 def test_classes_weigh_the_same_and_large_sources_less() -> None:
-    """Each class has a mean weight of 1, and 100 of one source outweigh 1 of another by 10, not by 100."""
+    """Each class sums up to the same, and 100 of one source outweigh 1 of another by 10, not by 100."""
     many = [Utterance(Path(f"{i}"), Label.BONAFIDE, str(i), source="large") for i in range(100)]
     few = [Utterance(Path("a"), Label.BONAFIDE, "a", source="small")]
     spoof = [Utterance(Path("b"), Label.SPOOF, "b", source="large")]
     weights = balanced_weights([*many, *few, *spoof])
-    assert weights[:101].mean() == pytest.approx(1)
-    assert weights[101] == pytest.approx(1)
+    assert weights.mean() == pytest.approx(1)
+    assert weights[:101].sum() == pytest.approx(weights[101:].sum())
     assert weights[:100].sum() / weights[100] == pytest.approx(10)
 
 
@@ -248,4 +250,38 @@ def test_the_record_never_takes_the_models_place(voices: Path, tmp_path: Path) -
     """A model that is named like a record keeps its file, and the record finds another name."""
     train(read_dataset(voices), RECIPE, tmp_path / "m.json")
     assert read_model(tmp_path / "m.json").metadata.backend == "svm"
-    assert json.loads((tmp_path / "m.record.json").read_text())["model"] == "m.json"
+    assert json.loads((tmp_path / "m.json.json").read_text())["model"] == "m.json"
+
+
+def test_identical_files_stay_on_one_side() -> None:
+    """Groups that share the bytes of a file are one group."""
+    made = utterances(40)
+    hashes = [f"{number % 80}" for number in range(len(made))]  # every second group repeats the files of another
+    parts = split(made, 0, hashes)
+    for sha256 in set(hashes):
+        assert len({int(p) for p, h in zip(parts, hashes, strict=True) if h == sha256}) == 1
+
+
+def test_identical_files_with_different_labels(tmp_path: Path) -> None:
+    """A file that is both genuine and a deepfake is refused, and both places are named."""
+    write_voices(tmp_path / "data")
+    copy = tmp_path / "data" / "deepfake" / "source0" / "copy.wav"
+    shutil.copy(tmp_path / "data" / "genuine" / "source0" / "000.wav", copy)
+    with pytest.raises(DataError, match=r"identical files with different labels"):
+        train(read_dataset(tmp_path / "data"), RECIPE, tmp_path / "m.onnx")
+
+
+def test_long_recordings_are_read_up_to_a_minute(tmp_path: Path) -> None:
+    """Of a recording no more than a minute of speech is kept, and decoding ends there."""
+    soundfile.write(tmp_path / "long.wav", np.tile(voice(30.0), 6), RATE)
+    result = examples._speech_of((str(tmp_path / "long.wav"), RATE))
+    assert isinstance(result, tuple)
+    assert len(result[1]) == 60 * RATE
+
+
+@pytest.mark.parametrize("features", ["mel,n_bands=8", "mel,hop_length=4000"], ids=["bands", "frames"])
+def test_spectrograms_too_small_for_a_cnn(voices: Path, tmp_path: Path, features: str) -> None:
+    """A picture that four halvings leave nothing of is refused before any work."""
+    spec = load_backend("cnn").DEFAULT_SPEC.changed(features)
+    with pytest.raises(DataError, match=r"16 bands and frames or more, got (8|9)"):
+        train(read_dataset(voices), Recipe("cnn", spec=spec), tmp_path / "m.onnx")

@@ -40,7 +40,7 @@ REASONS = {
 }
 
 # Windows per run of the model: enough to be fast, small enough to stay in the cache.
-_BATCH = 8
+_BATCH = 4
 
 
 @dataclass(frozen=True)

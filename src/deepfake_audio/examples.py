@@ -115,11 +115,14 @@ def _speech_of(task: tuple[str, int]) -> tuple[str, FloatArray] | AudioError:
     """Return a file's hash and its speech, pauses left out; runs in a worker."""
     path, sample_rate = task
     held: list[FloatArray] = []
-    n_wanted = round(MAX_SPEECH_SECONDS * sample_rate)
+    missing = round(MAX_SPEECH_SECONDS * sample_rate)
     try:
         with open_recording(path) as recording:
             for stretch in speech_stretches(recording.blocks(sample_rate), sample_rate):
-                held.append(stretch.signal[: n_wanted - sum(map(len, held))])
+                held.append(stretch.signal[:missing].copy())  # a view would keep its whole chunk in memory
+                missing -= len(held[-1])
+                if missing == 0:
+                    break
             return recording.sha256, np.concatenate(held) if held else np.empty(0, dtype=np.float32)
     except AudioError as error:
         return error
@@ -139,51 +142,88 @@ TRAINING, VALIDATION, CALIBRATION = 0, 1, 2
 # Of ten parts made of whole groups one says when to stop, two calibrate, and seven teach.
 _PARTS = 10
 _ASSIGNMENT = (VALIDATION, CALIBRATION, TRAINING, CALIBRATION)
+_ASSIGNMENT_OF_FEW = (VALIDATION, CALIBRATION)
 _FEWEST_PARTS = 3
 
 
-def split(utterances: Sequence[Utterance], seed: int) -> npt.NDArray[np.int64]:
+def split(utterances: Sequence[Utterance], seed: int, hashes: Sequence[str] = ()) -> npt.NDArray[np.int64]:
     """
-    Assign each utterance to training, validation or calibration: 70, 10 and 20 %, whole groups only.
+    Assign each utterance to training, validation or calibration, whole groups only.
 
-    An utterance without a group belongs with its source, else its speaker, else it stands alone.
+    With ten groups or more, of both classes, about 70, 10 and 20 %; with fewer, one part each for validation and
+    calibration out of as many as there are. An utterance without a group belongs with its source, else its speaker,
+    else it stands alone; where all would be one group, each stands alone. Identical files are of one group.
+
+    Args:
+        utterances: What to divide.
+        seed: Another seed, another division.
+        hashes: Of the files, to recognise identical ones.
 
     Raises:
         DataError: If there are too few groups to have both classes in every part.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    groups = np.array([u.group or u.source or u.speaker or u.utterance_id for u in utterances])
-    if len(np.unique(groups)) == 1:
-        groups = np.array([u.utterance_id for u in utterances])
+    groups = _groups(utterances, hashes)
     labels = np.array([u.is_bonafide for u in utterances])
     most = min(_PARTS, len(np.unique(groups)), *np.bincount(labels, minlength=2).tolist())
     # With few groups a tenth of them may lack a class; larger parts are less likely to.
     for n_parts in range(most, _FEWEST_PARTS - 1, -1):
         assigned = np.full(len(utterances), TRAINING)
+        assignment = _ASSIGNMENT if n_parts == _PARTS else _ASSIGNMENT_OF_FEW
         folds = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed).split(labels, labels, groups)
-        for (_, members), part in zip(folds, _ASSIGNMENT, strict=False):
+        for (_, members), part in zip(folds, assignment, strict=False):
             assigned[members] = part
         if all(len(np.unique(labels[assigned == part])) == 2 for part in _ASSIGNMENT):  # noqa: PLR2004
             return assigned
+    n_bonafide, n_spoof = (len(np.unique(groups[labels == label])) for label in (True, False))
     raise DataError(
-        f"{len(utterances)} recordings in {len(np.unique(groups))} groups are too few: genuine and spoofed ones are "
-        "needed in each of three parts (training, validation, calibration) that share no group"
+        f"{len(utterances)} recordings in {n_bonafide} groups with genuine and {n_spoof} with spoofed ones are too "
+        "few: both are needed in each of three parts (training, validation, calibration) that share no group, such as "
+        "a folder or a speaker, so at least three groups of each"
     )
+
+
+def _groups(utterances: Sequence[Utterance], hashes: Sequence[str]) -> npt.NDArray[np.str_]:
+    """Return the group of each utterance; groups that share an identical file are one."""
+    names = [u.group or u.source or u.speaker or u.utterance_id for u in utterances]
+    if len(set(names)) == 1:
+        names = [u.utterance_id for u in utterances]
+    root = {name: name for name in names}
+
+    def find(name: str) -> str:
+        while root[name] != name:
+            name = root[name]
+        return name
+
+    first: dict[str, str] = {}
+    for name, sha256 in zip(names, hashes, strict=False):
+        root[find(name)] = find(first.setdefault(sha256, name))
+    return np.array([find(name) for name in names])
+
+
+def refuse_contradictions(utterances: Sequence[Utterance], hashes: Sequence[str]) -> None:
+    """Raise a ``DataError`` if identical files are labelled both bona fide and spoofed."""
+    seen: dict[str, Utterance] = {}
+    for utterance, sha256 in zip(utterances, hashes, strict=True):
+        other = seen.setdefault(sha256, utterance)
+        if other.label is not utterance.label:
+            raise DataError(f"{utterance.path} and {other.path} are identical files with different labels")
 
 
 def balanced_weights(utterances: Sequence[Utterance]) -> npt.NDArray[np.float64]:
     """
-    Return how much each utterance counts: both classes the same, and within a class large sources less per utterance.
+    Return how much each utterance counts: large sources less per utterance, and both classes the same in all.
 
-    An utterance of a source with n of its class weighs 1 / sqrt(n); each class has a mean of 1.
+    An utterance of a source with n of its class weighs 1 / sqrt(n), scaled so that each class sums up to half the
+    number of utterances; the mean weight is 1.
     """
     keys = [f"{u.label} {u.source}" for u in utterances]
     _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     weights = 1.0 / np.sqrt(counts[inverse])
     labels = np.array([u.is_bonafide for u in utterances])
     for label in (True, False):
-        weights[labels == label] /= weights[labels == label].mean()
+        weights[labels == label] *= len(utterances) / 2 / weights[labels == label].sum()
     return weights
 
 
@@ -249,8 +289,9 @@ class ExampleMaker:
         for number, ((copy, at, _), values) in enumerate(zip(tasks, done, strict=True), start=1):
             out[copy, at : at + len(values)] = values
             progress(stage, number, len(tasks))
-        share = 1.0 / np.bincount(rows)[rows]
-        weights = balanced_weights(self.speech.utterances)[rows] * share
+        chosen_rows = np.flatnonzero(chosen)
+        of_row = balanced_weights([self.speech.utterances[row] for row in chosen_rows])
+        weights = of_row[np.searchsorted(chosen_rows, rows)] / np.bincount(rows)[rows]
         is_bonafide = np.array([self.speech.utterances[row].is_bonafide for row in rows])
         return Examples(out, is_bonafide, weights / weights.mean())
 
@@ -275,7 +316,7 @@ def _features_of(task: tuple[int, int, list[tuple[int, int, int]]]) -> FloatArra
     windows = []
     for number, (_, first, last) in enumerate(pieces, start=at):
         rng = np.random.default_rng([_worker["seed"], copy, number])
-        start = first + (int(rng.integers(0, max(1, last - first - window + 1))) if copy else 0)
+        start = first + int(rng.integers(0, max(1, last - first - window + 1)))
         signal = np.resize(_worker["signals"][start : min(start + window, last)], window)
         windows.append(augment(signal, spec.sample_rate, rng) if copy else signal)
     return features.extract(np.stack(windows), spec, batch_size=4)

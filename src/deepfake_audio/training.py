@@ -34,6 +34,7 @@ from deepfake_audio.examples import (
     Speech,
     balanced_weights,
     read_speech,
+    refuse_contradictions,
     require_both_classes,
     silent,
     split,
@@ -53,9 +54,13 @@ FloatArray = npt.NDArray[np.float32]
 
 # Verdicts between odds of 2 to 1 for either side are inconclusive.
 MARGIN = float(np.log(2.0))
-# How far the scores of the written graph may be from those of the trained model, and on how many recordings.
+# How far the scores of the written graph may be from those of the trained model, and on how many windows.
 _TOLERANCE = 1e-3
-_N_COMPARED = 64
+_N_COMPARED = 128
+# What is left of a spectrogram after four halvings must be something.
+_SMALLEST_PICTURE = 16
+# Windows per run of a model, which bounds memory.
+_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def train(
         require_writable(path)
     require_both_classes(dataset.utterances, str(dataset.root))
     spec = _front_end(recipe, backend)
-    window = round((recipe.window_seconds or backend.WINDOW_SECONDS) * spec.sample_rate)
+    window = _window_samples(recipe, backend, spec)
     clock = _Clock()
     with (
         tempfile.TemporaryDirectory(prefix="deepfake-audio-") as temporary,
@@ -138,7 +143,8 @@ def train(
     ):
         speech, bad = read_speech(Speech(file), dataset, spec.sample_rate, jobs, progress)
         clock.lap("reading")
-        parts = split(speech.utterances, recipe.seed)
+        refuse_contradictions(speech.utterances, speech.hashes)
+        parts = split(speech.utterances, recipe.seed, speech.hashes)
         maker = ExampleMaker(speech, spec, window, recipe.seed, jobs, Path(temporary))
         copies = 1 + backend.COPIES if recipe.augment else 1
         training = maker.examples(parts == TRAINING, copies, progress, "features")
@@ -149,7 +155,7 @@ def train(
         clock.lap("training")
         model = _joined(features.frontend(spec, window), trained.onnx)
         some = np.flatnonzero(parts == VALIDATION)[:_N_COMPARED]
-        difference = _require_equal(model, trained, spec, maker.windows(some))
+        difference = _require_equal(model, trained, spec, maker.windows(some)[:_N_COMPARED])
         calibration, quality = _calibrate(model, maker, np.flatnonzero(parts == CALIBRATION))
         clock.lap("calibration")
         data = _data_facts(dataset, speech, parts)
@@ -168,13 +174,23 @@ def _front_end(recipe: Recipe, backend: Backend) -> FeatureSpec:
     if bool(spec.statistics) != bool(own.statistics):
         wants = "needs statistics over the frames" if own.statistics else "takes frames, no statistics"
         raise DataError(f"features: the backend {recipe.backend} {wants}, got {list(spec.statistics)}")
+    smallest = min(features.feature_shape(spec, _window_samples(recipe, backend, spec)))
+    if not own.statistics and smallest < _SMALLEST_PICTURE:
+        raise DataError(
+            f"features: the backend {recipe.backend} needs {_SMALLEST_PICTURE} bands and frames or more, got {smallest}"
+        )
     return spec
 
 
+def _window_samples(recipe: Recipe, backend: Backend, spec: FeatureSpec) -> int:
+    return round((recipe.window_seconds or backend.WINDOW_SECONDS) * spec.sample_rate)
+
+
 def record_path(model: Path) -> Path:
-    """Return where the run record of a model file lies: beside it, and never in its place."""
-    suffix = ".json" if model.suffix != ".json" else ".record.json"
-    return model.with_suffix(suffix)
+    """Return where the run record of a model file lies: beside it, under its whole name and ``.json``."""
+    return model.with_name(
+        model.name.removesuffix(".onnx") + ".json" if model.suffix == ".onnx" else f"{model.name}.json"
+    )
 
 
 class _Clock:
@@ -231,8 +247,8 @@ def _run(model: Any) -> Callable[[FloatArray], FloatArray]:
     session = open_session(model.SerializeToString())
 
     def scores(windows: FloatArray) -> FloatArray:
-        out: FloatArray = session.run([OUTPUT], {INPUT: windows})[0]
-        return out
+        batches = (windows[at : at + _BATCH] for at in range(0, len(windows), _BATCH))
+        return np.concatenate([session.run([OUTPUT], {INPUT: batch})[0] for batch in batches])
 
     return scores
 
@@ -281,7 +297,7 @@ def _metadata(
         features=spec.to_dict(),
         training={
             "seed": recipe.seed,
-            "augment": recipe.augment,
+            "augment": recipe.augment and load_backend(recipe.backend).COPIES > 0,
             **{key: value for key, value in facts.items() if key != "history"},
         },
         versions=_versions(recipe.backend),

@@ -52,7 +52,6 @@ def train(training: Examples, validation: Examples, options: Options) -> Trained
             C=C,
             kernel="rbf",
             gamma="scale",
-            class_weight="balanced",
             random_state=options.seed,
             cache_size=1000,
         ),
