@@ -578,3 +578,11 @@ def test_surprises_in_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     with pytest.raises(AudioError, match=r"damaged or cut off \(list index out of range\)"):
         read(tmp_path / "a.m4a")
+
+
+def test_channels_that_cancel_for_a_while_are_heard_throughout(tmp_path: Path) -> None:
+    """A channel that is turned upside down in one half only takes nothing away."""
+    signal = voice(4.0)
+    other = np.concatenate([-signal[: 2 * RATE], signal[2 * RATE :]])
+    soundfile.write(tmp_path / "a.wav", np.stack([signal, other], axis=1), RATE, subtype="FLOAT")
+    np.testing.assert_allclose(read(tmp_path / "a.wav"), signal, atol=1e-6)

@@ -10,11 +10,13 @@ import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import signal
 import struct
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -782,7 +784,7 @@ def test_evaluate_a_partition(
     options = ["--partition", partition] if partition else []
     outcome = run("evaluate", manifest, "--model", tiny_model, *COLUMNS, *options, "-f", "json")
     result = json.loads(outcome.out)
-    assert (outcome.code, len(result["skipped"])) == (code, 1 if code else 0)
+    assert (outcome.code, result["skipped"]["n"]) == (code, 1 if code else 0)
     assert result["n_bonafide"] + result["n_spoof"] == n_files
     assert result["partition"] == ["dev" if partition == "development" else "eval"]
     assert ("gone.wav: there is no such file" in outcome.err) == (code == 3)
@@ -959,3 +961,77 @@ def test_evaluate_does_not_name_thousands_of_missing_files(tiny_model: Path, tmp
     assert result.err.count("there is no such file") == 21
     assert "only counted" in result.err
     assert "50" in result.err.splitlines()[-1]
+
+
+def in_a_terminal(command: str, directory: Path) -> str:
+    """Run a shell command with a terminal as its standard error and output, and return what the terminal shows."""
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return done.stdout
+
+
+@pytest.mark.skipif(shutil.which("script") is None, reason="needs script(1) for a terminal")
+@pytest.mark.parametrize("format_", ["json", "jsonl", "csv", "table"])
+def test_results_reach_their_file_while_a_terminal_shows_progress(
+    tiny_model: Path, tmp_path: Path, deepfake: Path, format_: str
+) -> None:
+    """The bar on standard error takes nothing of what is redirected from standard output."""
+    for name in ("a.wav", "b.wav"):
+        shutil.copy(deepfake, tmp_path / name)
+    command = f"{shlex.quote(sys.executable)} -m deepfake_audio predict a.wav b.wav -f {format_} --model {tiny_model}"
+    shown = in_a_terminal(f"{command} > out", tmp_path)
+    out = (tmp_path / "out").read_text()
+    assert "a.wav" in out
+    assert "b.wav" in out
+    assert "a.wav" not in shown
+    shown = in_a_terminal(command, tmp_path)
+    assert "a.wav" in shown
+    assert "2 recordings: 2 " in shown
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "train"])
+def test_the_output_never_replaces_an_input(
+    run: Run, tiny_model: Path, manifest: Path, deepfake: Path, command: str
+) -> None:
+    """A result that would be written over a recording or a manifest is refused, and the input stays as it is."""
+    victim = deepfake if command == "predict" else manifest
+    before = victim.read_bytes()
+    options = ["--backend", "svm"] if command == "train" else ["--model", tiny_model]
+    outcome = run(command, victim, "-o", victim, *options)
+    assert outcome.code == 2
+    assert "is an input; give the result another name" in outcome.err
+    assert victim.read_bytes() == before
+
+
+def test_sigterm_leaves_nothing_behind(tiny_model: Path, deepfake: Path, tmp_path: Path) -> None:
+    """A batch that is told to end removes its unfinished output and ends with 143."""
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for number in range(600):
+        shutil.copy(deepfake, clips / f"{number}.wav")
+    output = tmp_path / "out.jsonl"
+    options = ["--model", str(tiny_model), "--jobs", "1", "-o", str(output)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deepfake_audio", "predict", str(clips), *options], stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.jsonl.*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait(timeout=60) == 143
+    assert [path.name for path in tmp_path.iterdir()] == ["clips"]
+
+
+def test_closed_standard_error_is_no_error(tiny_model: Path, deepfake: Path) -> None:
+    """With `2>&-` the result is still written, and nothing else is."""
+    tool = f"{shlex.quote(sys.executable)} -m deepfake_audio"
+    command = f"{tool} predict {deepfake} {deepfake} -f jsonl --model {tiny_model} 2>&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["scored", "scored"]

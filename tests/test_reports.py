@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any, get_args
@@ -231,9 +232,29 @@ def test_evaluation_record() -> None:
     assert set(values) == {"schema", "data", "version", *(field.name for field in dataclasses.fields(Evaluation))}
     assert values["eer"] == {"rate": 0.0, "threshold": -2.0}
     assert values["systems"][0]["name"] == "vits"
-    assert values["skipped"] == [
-        {key: record(SKIPPED)[key] for key in ("path", "reason", "message")} | {"model": dataclasses.asdict(MODEL)}
-    ]
+    assert values["skipped"] == {
+        "n": 1,
+        "reasons": {SKIPPED.reason: 1},
+        "first": [{key: record(SKIPPED)[key] for key in ("path", "reason", "message")}],
+    }
+
+
+def test_evaluation_record_counts_thousands_of_skips() -> None:
+    """Of many recordings that could not be read some are named, and all are counted."""
+    many = dataclasses.replace(evaluation(), skipped=(SKIPPED,) * 5_000)
+    values = evaluation_record(many, {})["skipped"]
+    assert (values["n"], values["reasons"], len(values["first"])) == (5_000, {SKIPPED.reason: 5_000}, 20)
+
+
+def test_a_path_can_be_opened_again() -> None:
+    """Whatever a name holds, JSON gives it back as it was; the table and messages stay on one line."""
+    for path in ("a\u202fb.wav", "\u3000.wav", "two\nlines.wav", os.fsdecode(b"caf\xe9.wav")):
+        result = dataclasses.replace(SCORED, path=path)
+        stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")
+        WRITERS["jsonl"]([result], stream, segments=False)
+        stream.seek(0)
+        assert json.loads(stream.read())["path"] == path
+        assert len(table([result]).splitlines()) == 2
 
 
 # --- for people ------------------------------------------------------------------------------------------------

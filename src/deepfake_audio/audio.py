@@ -83,7 +83,10 @@ class Recording:
                 raise AudioError(
                     "not_finite", f"{self.name}: holds NaN, infinite or absurdly large samples; export it again"
                 )
-            yield _mixed(block) if block.shape[1] > 1 else block[:, 0]
+            # In short pieces, since the channels may cancel in a part of the recording only.
+            n_pieces = -(-len(block) // (self.sample_rate // 4)) if block.shape[1] > 1 else 1
+            for piece in np.array_split(block, n_pieces):
+                yield _mixed(piece) if block.shape[1] > 1 else piece[:, 0]
         if self.frames_read == 0:
             raise AudioError("no_samples", f"{self.name}: a valid audio file without a single sample")
 
@@ -174,13 +177,14 @@ def _open_file(path: str | os.PathLike[str], name: str) -> Iterator[FileIO]:
 
 @contextlib.contextmanager
 def _spooled(stream: BinaryIO | FileIO, name: str) -> Iterator[FileIO]:
-    with tempfile.TemporaryFile(buffering=0, prefix="deepfake-audio-") as file:
+    with contextlib.ExitStack() as stack:
         try:
+            file = stack.enter_context(tempfile.TemporaryFile(buffering=0, prefix="deepfake-audio-"))
             while chunk := stream.read(1 << 20):
                 file.write(chunk)
+            file.seek(0)
         except OSError as error:
             raise AudioError("unreadable", f"{name}: cannot be copied to a temporary file ({_why(error)})") from error
-        file.seek(0)
         yield file
 
 

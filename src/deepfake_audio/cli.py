@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import json
 import math
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -19,7 +20,7 @@ import typer
 
 from deepfake_audio import __version__
 from deepfake_audio.errors import DataError, DeepfakeAudioError
-from deepfake_audio.streams import escape_undecodable, open_output, progress_bar, progress_bars, say
+from deepfake_audio.streams import open_output, prepare_streams, progress_bar, progress_bars, refuse_overwriting, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -176,7 +177,7 @@ def predict(
             min=0.001,
             max=0.999,
             callback=_require_number,
-            help="Call it a deepfake above this probability.",
+            help="Call it a deepfake above this probability; within odds of 2 to 1 of it stays inconclusive.",
             show_default="the model's own",
             metavar="P",
         ),
@@ -211,11 +212,14 @@ def predict(
     inputs = list(find_inputs(paths))
     if not inputs:
         raise DataError(f"no audio files below {', '.join(paths)}")
+    refuse_overwriting(output, inputs)
+    chosen = format_ or _format_of(output)
+    # Records that appear line by line on the same terminal would tear the bar apart.
+    lines_on_terminal = chosen != Format.TABLE and output is None and sys.stdout is not None and sys.stdout.isatty()
     tally = _Tally()
-    with progress_bar("scoring", len(inputs), quiet=quiet) as advance:
+    with progress_bar("scoring", len(inputs), quiet=quiet or lines_on_terminal) as advance:
         results = score_all(inputs, detector, jobs=jobs or usable_cores())
-        watched = tally.watch(results, advance)
-        _write_results(watched, format_ or _format_of(output), output, segments=segments)
+        _write_results(tally.watch(results, advance), chosen, output, segments=segments)
     tally.finish(quiet=quiet, fail_on=fail_on)
 
 
@@ -261,6 +265,7 @@ def evaluate(
     from deepfake_audio.reports import records, tables
 
     detector = Detector.load(_chosen_model(model, backend))
+    refuse_overwriting(output, [str(data)])
     dataset = _read_dataset(data, layout, partition, ("eval", "dev"), column, quiet=quiet)
     tally = _Tally(most_named=20)
     chosen = format_ or (EvaluationFormat.JSON if _suffix(output) == "json" else EvaluationFormat.TABLE)
@@ -333,7 +338,7 @@ def train(
 
     Recordings of one group (a column of a manifest, a folder, or a speaker) stay on one side of every split.
 
-    A tenth of the data says when to stop, and a fifth is kept back to calibrate the probabilities.
+    With ten groups or more, a tenth of the data says when a CNN stops, and a fifth calibrates the probabilities.
 
     Examples:
         deepfake-audio train my-recordings/ --backend svm -o mine.onnx
@@ -346,6 +351,7 @@ def train(
 
     spec = None if features is None else load_backend(backend).DEFAULT_SPEC.changed(features)
     recipe = training.Recipe(backend, name, spec, window_seconds, seed, augment, epochs)
+    refuse_overwriting(output, [str(data)])
     dataset = _read_dataset(data, layout, partition, ("train",), column, quiet=quiet)
     with progress_bars(quiet=quiet) as progress:
         run = training.train(dataset, recipe, output, jobs=jobs or usable_cores(), log_dir=log_dir, progress=progress)
@@ -357,7 +363,9 @@ def train(
 
 def main() -> None:
     """Run the command line and turn errors into one line and an exit code."""
-    escape_undecodable(sys.stdout, sys.stderr)
+    prepare_streams()
+    # An end that unwinds: temporary files are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
     except DeepfakeAudioError as error:

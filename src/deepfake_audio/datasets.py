@@ -285,14 +285,23 @@ def _read_csv(root: Path, columns: Mapping[str, str]) -> Iterator[Utterance]:
     if not root.is_file():
         raise DataError(f"{root}: the layout csv needs a manifest file, this is a directory")
     with _reading(root) as stream:
-        rows = csv.DictReader(stream, delimiter="\t" if root.suffix.lower() == ".tsv" else ",")
+        rows = csv.DictReader(stream, delimiter=_delimiter(stream))
         places = _find_columns(root, rows.fieldnames or (), columns)
         for row in rows:
             where = f"{root}, line {rows.line_num}"
             values = {name: (row[header] or "").strip() for name, header in places.items()}
+            if not any(values.values()):
+                continue  # spreadsheets leave rows of nothing but separators
             if not values["path"]:
                 raise DataError(f"{where}: the column {places['path']!r} is empty")
             yield _csv_utterance(root, values, where)
+
+
+def _delimiter(stream: TextIO) -> str:
+    """Return what separates the columns: of comma, semicolon and tab the one that the header has most of."""
+    header = stream.readline()
+    stream.seek(0)
+    return max(",;\t", key=header.count)
 
 
 def _csv_utterance(root: Path, values: Mapping[str, str], where: str) -> Utterance:

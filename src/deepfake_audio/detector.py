@@ -8,22 +8,23 @@ The detector: a path in, a verdict out.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_audio.audio import Recording, display_name, open_recording
+from deepfake_audio.audio import STDIN, Recording, display_name, open_recording
 from deepfake_audio.calibration import p_deepfake
 from deepfake_audio.errors import AudioError
 from deepfake_audio.modelfile import ModelFile, ModelMetadata, read_model
 from deepfake_audio.speech import Window, cut_windows, speech_stretches
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Iterator
 
 FloatArray = npt.NDArray[np.float32]
@@ -148,9 +149,9 @@ class Detector:
         """
         try:
             with open_recording(path) as recording:
-                return self.score_recording(recording)
+                return dataclasses.replace(self.score_recording(recording), path=_as_given(path))
         except AudioError as error:
-            return Skipped(display_name(path), error.reason, str(error), self.model)
+            return Skipped(_as_given(path), error.reason, str(error), self.model)
 
     def score_recording(self, recording: Recording) -> Detection:
         """
@@ -207,6 +208,10 @@ class Detector:
         if reasons:
             return "inconclusive", tuple(reasons)
         return ("deepfake" if llr < self.threshold else "genuine"), ()
+
+
+def _as_given(path: str | os.PathLike[str]) -> str:
+    return display_name(path) if os.fspath(path) == STDIN else os.fspath(path)
 
 
 def _batches(windows: Iterable[Window], size: int) -> Iterator[list[Window]]:

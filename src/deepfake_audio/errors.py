@@ -16,6 +16,8 @@ A message is one line: which file, what is wrong, what to do.
 
 from __future__ import annotations
 
+import unicodedata
+
 
 class DeepfakeAudioError(Exception):
     """The base of all errors of this package."""
@@ -102,4 +104,9 @@ def printable(text: str) -> str:
         'two\\nlines'
     """
     decodable = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in decodable)
+    return "".join(c if _is_harmless(c) else c.encode("unicode_escape").decode() for c in decodable)
+
+
+def _is_harmless(character: str) -> bool:
+    """Return whether a character only prints; wide, narrow and joining spaces do, which names have."""
+    return character.isprintable() or character == "\u200d" or unicodedata.category(character) == "Zs"

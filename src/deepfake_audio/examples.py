@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
+import shutil
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -19,7 +21,7 @@ from deepfake_audio import features
 from deepfake_audio.audio import open_recording
 from deepfake_audio.augment import augment
 from deepfake_audio.backends import Examples
-from deepfake_audio.errors import AudioError, DataError
+from deepfake_audio.errors import AudioError, DataError, OutputError
 from deepfake_audio.parallel import ordered_map
 from deepfake_audio.speech import Stretch, cut_windows, speech_stretches
 
@@ -270,6 +272,7 @@ class ExampleMaker:
         pieces = [(row, *piece) for row in np.flatnonzero(chosen).tolist() for piece in self._pieces(row)]
         rows = np.array([row for row, _, _ in pieces])
         shape = features.feature_shape(self.spec, self.window)
+        _require_room(self.directory, copies * len(pieces) * math.prod(shape) * 4)
         out = np.lib.format.open_memmap(
             self.directory / f"{stage}.npy", mode="w+", dtype=np.float32, shape=(copies, len(pieces), *shape)
         )
@@ -300,6 +303,16 @@ class ExampleMaker:
         n_pieces = -(-(last - first) // (2 * self.window))
         edges = np.linspace(first, last, n_pieces + 1).round().astype(int).tolist()
         yield from itertools.pairwise(edges)
+
+
+def _require_room(directory: Path, n_bytes: int) -> None:
+    """Raise before a mapped file runs out of disk, which would end the process without a word."""
+    free = shutil.disk_usage(directory).free
+    if n_bytes > free:
+        raise OutputError(
+            f"{directory}: training needs {n_bytes / 1e9:.1f} GB for temporary files, {free / 1e9:.1f} GB are free; "
+            "set TMPDIR to a place with more"
+        )
 
 
 _worker: dict[str, Any] = {}

@@ -17,7 +17,7 @@ import typer
 from deepfake_audio.errors import OutputError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 
@@ -26,11 +26,28 @@ def say(text: str) -> None:
     typer.echo(f"deepfake-audio: {printable(text)}", err=True)
 
 
-def escape_undecodable(*streams: TextIO) -> None:
-    """Never fail on a character that the terminal's encoding does not have."""
-    for stream in streams:
+def prepare_streams() -> None:
+    """Never fail on a character that the terminal's encoding does not have, nor on closed standard error."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - os.devnull is no Path, and this stays open
+    for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def refuse_overwriting(output: Path | None, inputs: Iterable[str]) -> None:
+    """
+    Find out before any work whether the output is one of the inputs.
+
+    Raises:
+        OutputError: If writing the result would destroy what it was made from.
+    """
+    if output is None or not output.is_file():
+        return
+    for path in inputs:
+        with contextlib.suppress(OSError, ValueError):
+            if output.samefile(path):
+                raise OutputError(f"{output}: is an input; give the result another name")
 
 
 @contextlib.contextmanager
@@ -69,23 +86,43 @@ def _standard_output() -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def progress_bar(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar while the block runs; yield what to call for each item."""
-    with progress_bars(quiet=quiet or total == 1) as stage:
-        done = 0
+    """Show a bar while the block runs; yield what to call for each item. The last call takes the bar away."""
+    with _live(quiet=quiet or total == 1) as progress:
+        if progress is None:
+            yield lambda: None
+            return
+        task = progress.add_task(what, total=total, note="")
 
         def advance() -> None:
-            nonlocal done
-            done += 1
-            stage(what, done, total)
+            progress.advance(task)
+            if progress.finished:
+                progress.stop()  # before a table is printed to the same terminal
 
         yield advance
 
 
 @contextlib.contextmanager
 def progress_bars(*, quiet: bool) -> Iterator[Callable[..., None]]:
-    """Show a bar per named stage, on a terminal only."""
+    """Show a bar per named stage; yield what to call with the stage, the step, the number of steps and a note."""
+    with _live(quiet=quiet) as progress:
+        if progress is None:
+            yield lambda *_args, **_kwargs: None
+            return
+        tasks: dict[str, Any] = {}
+
+        def stage(name: str, step: int, steps: int, note: str = "") -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=steps, note=note)
+            progress.update(tasks[name], completed=step, total=steps, note=note)
+
+        yield stage
+
+
+@contextlib.contextmanager
+def _live(*, quiet: bool) -> Iterator[Any]:
+    """Yield rich's progress display on standard error; None where that is no terminal, or nobody wants it."""
     if quiet or not sys.stderr.isatty():
-        yield lambda *_args, **_kwargs: None
+        yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -97,12 +134,6 @@ def progress_bars(*, quiet: bool) -> Iterator[Callable[..., None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        tasks: dict[str, Any] = {}
-
-        def stage(name: str, step: int, steps: int, note: str = "") -> None:
-            if name not in tasks:
-                tasks[name] = progress.add_task(name, total=steps, note=note)
-            progress.update(tasks[name], completed=step, total=steps, note=note)
-
-        yield stage
+    # Standard output must stay itself: rich would otherwise take what is written to it for the terminal.
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+        yield progress

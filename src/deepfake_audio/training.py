@@ -24,7 +24,7 @@ import numpy.typing as npt
 from deepfake_audio import __version__, features
 from deepfake_audio.backends import Options, Trained, load_backend, require_extra
 from deepfake_audio.calibration import Calibration, fit_calibration
-from deepfake_audio.errors import DataError, TrainingError, printable
+from deepfake_audio.errors import DataError, OutputError, TrainingError, printable
 from deepfake_audio.examples import (
     CALIBRATION,
     TRAINING,
@@ -133,6 +133,8 @@ def train(
     require_extra(backend)
     for path in (output, record_path(output)):
         require_writable(path)
+    if log_dir is not None:
+        _require_directory(log_dir)
     require_both_classes(dataset.utterances, str(dataset.root))
     spec = _front_end(recipe, backend)
     window = _window_samples(recipe, backend, spec)
@@ -184,6 +186,13 @@ def _front_end(recipe: Recipe, backend: Backend) -> FeatureSpec:
 
 def _window_samples(recipe: Recipe, backend: Backend, spec: FeatureSpec) -> int:
     return round((recipe.window_seconds or backend.WINDOW_SECONDS) * spec.sample_rate)
+
+
+def _require_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be made ({error.strerror})") from error
 
 
 def record_path(model: Path) -> Path:

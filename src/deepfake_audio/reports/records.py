@@ -10,10 +10,12 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TextIO
 
 from deepfake_audio import __version__
 from deepfake_audio.detector import Detection, Skipped
+from deepfake_audio.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "deepfake-audio/1"
 EVALUATION_SCHEMA = "deepfake-audio-evaluation/1"
+# Of what an evaluation could not read, so many are named and the rest are counted.
+MOST_SKIPPED = 20
 
 CSV_COLUMNS = [
     "schema",
@@ -114,6 +118,8 @@ def write_csv(results: Iterable[Detection | Skipped], stream: TextIO, *, segment
         values = record(result, segments=segments)
         model = values.pop("model")
         values |= {"model_name": model["name"], "model_sha256": model["sha256"]}
+        if "\r" in values["path"]:
+            values["path"] = printable(values["path"])  # csv would leave a lone carriage return unquoted
         values["reasons"] = " ".join(values.get("reasons", ()))
         if values.get("segments") is not None:
             values["segments"] = json.dumps(values["segments"])
@@ -125,4 +131,16 @@ WRITERS: dict[str, Callable[..., None]] = {"json": write_json, "jsonl": write_js
 
 def evaluation_record(evaluation: Evaluation, context: dict[str, Any]) -> dict[str, Any]:
     """Return an evaluation as plain values, with what was evaluated on what."""
-    return {"schema": EVALUATION_SCHEMA, **context, **dataclasses.asdict(evaluation), "version": __version__}
+    values = dataclasses.asdict(dataclasses.replace(evaluation, skipped=evaluation.skipped[:MOST_SKIPPED]))
+    reasons = Counter(skipped.reason for skipped in evaluation.skipped)
+    return {
+        "schema": EVALUATION_SCHEMA,
+        **context,
+        **values,
+        "skipped": {
+            "n": len(evaluation.skipped),
+            "reasons": dict(reasons),
+            "first": [{key: s[key] for key in ("path", "reason", "message")} for s in values["skipped"]],
+        },
+        "version": __version__,
+    }

@@ -39,11 +39,11 @@ def write_table(results: Iterable[Detection | Skipped], stream: TextIO, *, segme
     table.add_column("note", overflow="fold")
     for result in results:
         if isinstance(result, Skipped):
-            note = result.message.removeprefix(f"{result.path}: ")
-            table.add_row(Text(result.path), Text("not scored", style="bold magenta"), "", "", Text(note))
+            note = result.message.removeprefix(f"{printable(result.path)}: ")
+            table.add_row(Text(printable(result.path)), Text("not scored", style="bold magenta"), "", "", Text(note))
             continue
         table.add_row(
-            Text(result.path),
+            Text(printable(result.path)),
             Text(result.verdict.replace("_", " "), style=_STYLES[result.verdict]),
             _percent(result.p_deepfake),
             f"{result.speech_seconds:.1f} s",
