@@ -130,13 +130,13 @@ def train(
         MissingExtraError: If the backend's library is not installed.
     """
     backend = load_backend(recipe.backend)
+    spec = _front_end(recipe, backend)
     require_extra(backend)
     for path in (output, record_path(output)):
         require_writable(path)
     if log_dir is not None:
         _require_directory(log_dir)
     require_both_classes(dataset.utterances, str(dataset.root))
-    spec = _front_end(recipe, backend)
     window = _window_samples(recipe, backend, spec)
     clock = _Clock()
     with (
