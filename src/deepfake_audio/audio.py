@@ -52,7 +52,7 @@ class Recording:
     """
     An opened recording: its facts, and its signal as a stream.
 
-    ``frames_read`` and ``sha256`` are complete once ``blocks`` has been read to its end.
+    ``frames_read`` is complete once ``blocks`` has been read to its end.
     """
 
     name: str

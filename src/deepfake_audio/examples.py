@@ -276,7 +276,7 @@ class ExampleMaker:
         out = np.lib.format.open_memmap(
             self.directory / f"{stage}.npy", mode="w+", dtype=np.float32, shape=(copies, len(pieces), *shape)
         )
-        self.speech.signals()  # flushes what was written, for the workers
+        self.speech.file.flush()  # the workers map it
         tasks = [
             (copy, at, pieces[at : at + _EXAMPLES_PER_TASK])
             for copy in range(copies)

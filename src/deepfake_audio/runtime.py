@@ -13,7 +13,7 @@ def open_session(model: bytes, *, threads: int = 1) -> Any:
 
     One thread by default: windows are small, and several files are scored by several processes.
     The allocator's arena stays on: batches are small and of one size, while without it the heap of a long run fragments
-    (measured: 50 MB more after 20 minutes of audio).
+    (``tests/benchmarks`` measures the memory of 2 hours of audio against that of a minute).
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -196,10 +196,8 @@ def _require_directory(path: Path) -> None:
 
 
 def record_path(model: Path) -> Path:
-    """Return where the run record of a model file lies: beside it, under its whole name and ``.json``."""
-    return model.with_name(
-        model.name.removesuffix(".onnx") + ".json" if model.suffix == ".onnx" else f"{model.name}.json"
-    )
+    """Return where the run record lies: beside the model, with ``.json`` for ``.onnx``, or after any other name."""
+    return model.with_name(f"{model.name.removesuffix('.onnx')}.json")
 
 
 class _Clock:

@@ -95,7 +95,7 @@ class Backend(Protocol):
     EXTRA: str | None
 
     def train(self, training: Examples, validation: Examples, options: Options) -> Trained:
-        """Learn from ``training``; ``validation`` is disjoint by source and may be used to stop early."""
+        """Learn from ``training``; ``validation`` shares no group with it and may be used to stop early."""
 
 
 def finished(model: Any, output: str) -> Any:
