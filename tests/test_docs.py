@@ -24,7 +24,7 @@ from deepfake_audio import cli
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-COMMANDS = (cli.predict, cli.evaluate, cli.train)
+COMMANDS = (cli.predict, cli.evaluate, cli.train, cli.synthesize)
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 OPTIONS = re.compile(r"(?<=<!-- options: )([^>]*-->\n)(.*?)(?=<!-- end of options -->)", re.DOTALL)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,17 @@ from deepfake_audio.errors import TrainingError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+Number = TypeVar("Number", float, "npt.NDArray[np.float64]")
+
 PRIOR_DEEPFAKE = 0.5
+
+# Thresholds that a model file stores, and what each is for.
+OPERATING_POINTS = {
+    "balanced": "both errors cost the same",
+    "few-false-alarms": "1 % of the genuine recordings held out from training were called deepfake",
+    "few-misses": "5 % of the deepfakes held out from training were called genuine",
+}
+_FALSE_ALARMS, _MISSES = 0.01, 0.05
 
 
 @dataclass(frozen=True)
@@ -32,9 +42,9 @@ class Calibration:
     scale: float
     offset: float
 
-    def llr(self, score: float) -> float:
-        """Return the log-likelihood ratio of a raw score."""
-        return self.scale * score + self.offset
+    def llr(self, score: Number) -> Number:
+        """Return the log-likelihood ratio of a raw score, or of many."""
+        return score * self.scale + self.offset
 
 
 def fit_calibration(
@@ -75,6 +85,59 @@ def fit_calibration(
             "it needs more, or more varied, training data"
         )
     return Calibration(scale, float(model.intercept_[0]) - scale * centre)
+
+
+def fit_weights(
+    scores: npt.NDArray[np.float64], is_genuine: npt.NDArray[np.bool_], weights: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """
+    Return how much each of several scores counts in their sum, by logistic regression; none counts negatively.
+
+    Args:
+        scores: Of each file by each member, shape (n, n_members).
+        is_genuine: The truth, shape (n,).
+        weights: How much each file counts, shape (n,).
+
+    Returns:
+        Shape (n_members,); a single member has the weight 1.
+    """
+    from scipy.optimize import minimize
+
+    n_members = scores.shape[1]
+    if n_members == 1:
+        return np.ones(1)
+    spread = scores.std(axis=0)
+    spread[spread == 0] = 1.0
+    signs = np.where(is_genuine, 1.0, -1.0)[:, np.newaxis]
+    signed = np.hstack([scores / spread, np.ones((len(scores), 1))]) * signs
+    share = np.where(is_genuine, weights / weights[is_genuine].sum(), weights / weights[~is_genuine].sum())
+
+    def loss(factors: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        margins = signed @ factors
+        gradient = -(share / (1 + np.exp(np.clip(margins, -700, 700)))) @ signed
+        return float(share @ np.logaddexp(0, -margins)), gradient
+
+    start = np.append(np.full(n_members, 1 / n_members), 0.0)
+    bounds = [(0.0, None)] * n_members + [(None, None)]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x[:-1]
+    if not found.any():
+        raise TrainingError("no member of the model does better than chance on the recordings held out")
+    return np.asarray(found / spread, dtype=np.float64)
+
+
+def operating_points(genuine: npt.NDArray[np.float64], deepfake: npt.NDArray[np.float64]) -> dict[str, float]:
+    """
+    Return the thresholds of ``OPERATING_POINTS``.
+
+    Args:
+        genuine: Log-likelihood ratios of genuine recordings that were held out, shape (n,).
+        deepfake: The same of deepfakes.
+    """
+    return {
+        "balanced": 0.0,
+        "few-false-alarms": min(0.0, round(float(np.quantile(genuine, _FALSE_ALARMS)), 4)),
+        "few-misses": max(0.0, round(float(np.quantile(deepfake, 1 - _MISSES)), 4)),
+    }
 
 
 def p_deepfake(llr_genuine: float, prior: float = PRIOR_DEEPFAKE) -> float:

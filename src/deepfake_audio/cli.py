@@ -54,6 +54,18 @@ class Backend(enum.StrEnum):
     CNN = "cnn"
 
 
+class Vocoder(enum.StrEnum):
+    """What makes synthetic speech out of genuine speech."""
+
+    GRIFFIN_LIM = "griffin-lim"
+    WORLD = "world"
+    LPC = "lpc"
+    HARMONIC = "harmonic"
+    PHASE = "phase"
+    EXCITATION = "excitation"
+    UPSAMPLE = "upsample"
+
+
 class Format(enum.StrEnum):
     """How results are written."""
 
@@ -293,22 +305,62 @@ def train(
     data: Data,
     *,
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="The model file to write; a run record (.json) goes beside it."),
-    ],
-    backend: Annotated[Backend, typer.Option(help="An SVM on statistics of MFCCs, or a CNN on mel spectrograms.")],
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The model file to write; a run record (.json) goes beside it. Can be left out with --cross-validate.",
+        ),
+    ] = None,
+    backend: Annotated[
+        Backend | None, typer.Option(help="An SVM on statistics of features, or a CNN on mel spectrograms.")
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="A TOML file with every choice of the run, or the name of a shipped model (default, svm, cnn) whose "
+            "recipe is wanted; instead of --backend. The options below change it.",
+            metavar="FILE|NAME",
+        ),
+    ] = None,
+    cross_validate: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Hold out each of so many parts in turn, whole groups only, and tell how well that goes.",
+            show_default="a fifth is held out, once",
+            metavar="PARTS",
+        ),
+    ] = None,
     features: Annotated[
         str | None,
         typer.Option(
             help="Another front end: mfcc, mel, lfcc or linear, with settings such as mfcc,n_bands=40,deltas=1.",
-            show_default="the backend's own",
+            show_default="the recipe's",
             metavar="KIND[,KEY=VALUE...]",
+        ),
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Change an option of the backend, such as c=2, epochs=40 or architecture=resnet. Can be given several "
+            "times.",
+            metavar="KEY=VALUE",
         ),
     ] = None,
     window_seconds: Annotated[
         float | None,
         typer.Option(
-            min=0.5, max=30, callback=_require_number, help="Length of a window.", show_default="the backend's own"
+            min=0.5, max=30, callback=_require_number, help="Length of a window.", show_default="the recipe's"
+        ),
+    ] = None,
+    copies: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Also learn from so many noisy, filtered, compressed or reverberant copies of each window.",
+            show_default="the recipe's",
         ),
     ] = None,
     layout: LayoutName = "auto",
@@ -316,18 +368,18 @@ def train(
         str | None, typer.Option(help="Which part to learn from.", show_default="train, else everything")
     ] = None,
     column: Columns = None,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same data, same model.")] = 0,
-    augment: Annotated[
-        bool,
-        typer.Option(
-            help="Let a CNN also learn from noisy, filtered, compressed and reverberant copies (an SVM does not)."
-        ),
-    ] = True,
-    epochs: Annotated[int, typer.Option(min=1, help="How often a CNN goes through the data, at most.")] = 50,
-    name: Annotated[
-        str,
-        typer.Option(help="What the model calls itself.", show_default="backend and features"),
-    ] = "",
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Same seed, same data, same model.", show_default="the recipe's, else 0")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What the model calls itself.", show_default="the recipe's")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="A directory that keeps features for further runs, 20 GB of them at most.", metavar="DIR"),
+    ] = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option(help="Append the recipe and its figures to this file; `runs` shows the table.", metavar="FILE"),
+    ] = None,
     log_dir: Annotated[Path | None, typer.Option(help="Write TensorBoard logs of a CNN's training here.")] = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
@@ -338,27 +390,129 @@ def train(
 
     Recordings of one group (a column of a manifest, a folder, or a speaker) stay on one side of every split.
 
-    With ten groups or more, a tenth of the data says when a CNN stops, and a fifth calibrates the probabilities.
+    What is held out is never learnt from by the classifier that scores it; its scores calibrate the probabilities.
 
     Examples:
         deepfake-audio train my-recordings/ --backend svm -o mine.onnx
-        deepfake-audio train clips.csv --backend cnn --epochs 60 -o mine.onnx
+        deepfake-audio train clips.csv --backend cnn --set epochs=60 -o mine.onnx
+        deepfake-audio train clips.csv --recipe mine.toml --cross-validate 5 --cache features/ --runs runs.jsonl
     """
     from deepfake_audio import training
-    from deepfake_audio.backends import load_backend
     from deepfake_audio.parallel import usable_cores
+    from deepfake_audio.recipe import Recipe, read_recipe
     from deepfake_audio.reports import tables
+    from deepfake_audio.runs import append_run
 
-    spec = None if features is None else load_backend(backend).DEFAULT_SPEC.changed(features)
-    recipe = training.Recipe(backend, name, spec, window_seconds, seed, augment, epochs)
-    refuse_overwriting(output, [str(data)])
+    if (backend is None) == (recipe is None):
+        raise typer.BadParameter("give either --backend or --recipe")
+    if output is None and cross_validate is None:
+        raise typer.BadParameter("without --cross-validate an --output is needed")
+    chosen = read_recipe(recipe) if backend is None else Recipe.of(backend)  # type: ignore[arg-type]
+    chosen = chosen.changed(
+        features=features, options=options, copies=copies, name=name, seed=seed, window_seconds=window_seconds
+    )
+    for path in (output, runs):
+        refuse_overwriting(path, [str(data)])
     dataset = _read_dataset(data, layout, partition, ("train",), column, quiet=quiet)
     with progress_bars(quiet=quiet) as progress:
-        run = training.train(dataset, recipe, output, jobs=jobs or usable_cores(), log_dir=log_dir, progress=progress)
+        run = training.train(
+            dataset,
+            chosen,
+            output,
+            parts=cross_validate,
+            jobs=jobs or usable_cores(),
+            cache=cache,
+            log_dir=log_dir,
+            progress=progress,
+        )
+    if runs is not None:
+        append_run(runs, run)
     for bad in run.bad:
         say(f"left out: {bad['message']}")
     with open_output(None) as stream:
         tables.write_training(run, stream)
+
+
+@app.command("runs", epilog=EXIT_CODES)
+def runs_(
+    path: Annotated[Path, typer.Argument(help="A file that `train --runs` appended to.", metavar="FILE")],
+    *,
+    verbose: Verbose = False,  # noqa: ARG001 - its callback does the work
+) -> None:
+    """
+    Show the table of training runs: what differs between their recipes, and how well each does on what it held out.
+
+    Examples:
+        deepfake-audio runs runs.jsonl
+    """
+    from deepfake_audio.reports import tables
+    from deepfake_audio.runs import read_runs
+
+    with open_output(None) as stream:
+        tables.write_runs(read_runs(path), stream)
+
+
+@app.command(epilog=EXIT_CODES)
+def synthesize(
+    bonafide: Annotated[
+        Path,
+        typer.Argument(help="A directory of genuine recordings (searched recursively).", metavar="BONAFIDE_DIR"),
+    ],
+    *,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The directory to make: deepfakes in spoof/, and manifest.csv for train."),
+    ],
+    method: Annotated[
+        list[Vocoder] | None,
+        typer.Option(
+            help="griffin-lim, world (needs the extra vocoders), lpc, harmonic, phase, excitation or upsample. Can be "
+            "given several times: each recording gets one of them, by chance.",
+            show_default="all that are installed",
+            metavar="METHOD",
+        ),
+    ] = None,
+    splice: Annotated[
+        bool,
+        typer.Option("--splice", help="Make partial fakes: one synthetic stretch of 1 to 3 s in a genuine recording."),
+    ] = False,
+    copies: Annotated[
+        int, typer.Option(min=1, help="Deepfakes of each recording, each by another method while there are any left.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same recordings, same deepfakes.")] = 0,
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,  # noqa: ARG001 - its callback does the work
+) -> None:
+    """
+    Make deepfakes of genuine recordings, to train on.
+
+    Each is the same speech by the same speaker, built anew by a vocoder that needs no weights; 16-bit FLAC.
+
+    Of each recording the first 60 s are used.
+
+    Examples:
+        deepfake-audio synthesize genuine/ -o made/
+        deepfake-audio synthesize genuine/ -o made/ --method lpc --method phase --copies 2
+        deepfake-audio train made/manifest.csv --backend svm -o mine.onnx
+    """
+    from deepfake_audio.batch import find_inputs
+    from deepfake_audio.parallel import usable_cores
+    from deepfake_audio.synthesis import Plan, synthesise
+
+    plan = Plan(tuple(method or ()), copies, splice, seed)
+    with progress_bars(quiet=quiet) as progress:
+        made = synthesise(
+            bonafide, list(find_inputs([bonafide])), output, plan, jobs=jobs or usable_cores(), progress=progress
+        )
+    for message in made.bad:
+        say(message)
+    with open_output(None) as stream:
+        stream.write(f"{made.manifest}\n")
+    if not quiet:
+        say(f"{made.n_copies:,} deepfakes made, {len(made.bad):,} recordings left out")
+    if made.bad:
+        raise typer.Exit(EXIT_SKIPPED)
 
 
 def main() -> None:

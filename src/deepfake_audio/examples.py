@@ -1,36 +1,36 @@
 """
 What a backend learns from: utterances -> speech -> windows, augmented -> features.
 
-Recordings that share a ``group`` (a speaker, an author, a list of sentences) stay on one side of every split: some
-groups teach, some say when to stop, and some, seen by neither, calibrate.
+Recordings that share a ``group`` (a speaker, an author, a list of sentences) stay on one side of every split, so what
+is held out comes from sources that were not learnt from.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import math
-import shutil
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_audio import features
+from deepfake_audio import augment, features
 from deepfake_audio.audio import open_recording
-from deepfake_audio.augment import augment
 from deepfake_audio.backends import Examples
-from deepfake_audio.errors import AudioError, DataError, OutputError
+from deepfake_audio.errors import AudioError, DataError
 from deepfake_audio.parallel import ordered_map
 from deepfake_audio.speech import Stretch, cut_windows, speech_stretches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
+    from deepfake_audio.augment import Augmentation
     from deepfake_audio.datasets import Dataset, Utterance
     from deepfake_audio.features import FeatureSpec
+    from deepfake_audio.store import FeatureStore
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -140,26 +140,24 @@ def require_both_classes(utterances: Sequence[Utterance], where: str) -> None:
 
 # --- splitting -------------------------------------------------------------------------------------------------
 
-TRAINING, VALIDATION, CALIBRATION = 0, 1, 2
-# Of ten parts made of whole groups one says when to stop, two calibrate, and seven teach.
-_PARTS = 10
-_ASSIGNMENT = (VALIDATION, CALIBRATION, TRAINING, CALIBRATION)
-_ASSIGNMENT_OF_FEW = (VALIDATION, CALIBRATION)
-_FEWEST_PARTS = 3
+# Without cross-validation one of so many parts is held out.
+HOLD_OUT_PARTS = 5
 
 
-def split(utterances: Sequence[Utterance], seed: int, hashes: Sequence[str] = ()) -> npt.NDArray[np.int64]:
+def divide(
+    utterances: Sequence[Utterance], seed: int, hashes: Sequence[str] = (), parts: int | None = None
+) -> npt.NDArray[np.int64]:
     """
-    Assign each utterance to training, validation or calibration, whole groups only.
+    Assign each utterance to one of several parts, whole groups only, the classes as evenly as groups allow.
 
-    With ten groups or more, of both classes, about 70, 10 and 20 %; with fewer, one part each for validation and
-    calibration out of as many as there are. An utterance without a group belongs with its source, else its speaker,
-    else it stands alone; where all would be one group, each stands alone. Identical files are of one group.
+    An utterance without a group belongs with its source, else its speaker, else it stands alone; where all would be one
+    group, each stands alone. Identical files are of one group.
 
     Args:
         utterances: What to divide.
         seed: Another seed, another division.
         hashes: Of the files, to recognise identical ones.
+        parts: How many; None takes five, or fewer where groups are few.
 
     Raises:
         DataError: If there are too few groups to have both classes in every part.
@@ -168,21 +166,19 @@ def split(utterances: Sequence[Utterance], seed: int, hashes: Sequence[str] = ()
 
     groups = _groups(utterances, hashes)
     labels = np.array([u.is_bonafide for u in utterances])
-    most = min(_PARTS, len(np.unique(groups)), *np.bincount(labels, minlength=2).tolist())
-    # With few groups a tenth of them may lack a class; larger parts are less likely to.
-    for n_parts in range(most, _FEWEST_PARTS - 1, -1):
-        assigned = np.full(len(utterances), TRAINING)
-        assignment = _ASSIGNMENT if n_parts == _PARTS else _ASSIGNMENT_OF_FEW
+    most = min(len(np.unique(groups)), *np.bincount(labels, minlength=2).tolist())
+    # With few groups a part may lack a class; larger parts are less likely to.
+    for n_parts in range(min(most, HOLD_OUT_PARTS), 1, -1) if parts is None else [parts] * (parts <= most):
+        assigned = np.zeros(len(utterances), dtype=np.int64)
         folds = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed).split(labels, labels, groups)
-        for (_, members), part in zip(folds, assignment, strict=False):
-            assigned[members] = part
-        if all(len(np.unique(labels[assigned == part])) == 2 for part in _ASSIGNMENT):  # noqa: PLR2004
+        for number, (_, members) in enumerate(folds):
+            assigned[members] = number
+        if all(len(np.unique(labels[assigned == part])) == 2 for part in range(n_parts)):  # noqa: PLR2004
             return assigned
     n_bonafide, n_spoof = (len(np.unique(groups[labels == label])) for label in (True, False))
     raise DataError(
         f"{len(utterances)} recordings in {n_bonafide} groups with genuine and {n_spoof} with spoofed ones are too "
-        "few: both are needed in each of three parts (training, validation, calibration) that share no group, such as "
-        "a folder or a speaker, so at least three groups of each"
+        f"few: both are needed in each of {parts or 2} parts that share no group, such as a folder or a speaker"
     )
 
 
@@ -233,70 +229,95 @@ def balanced_weights(utterances: Sequence[Utterance]) -> npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Features:
+    """
+    The features of all windows of the data, and where each window comes from.
+
+    Attributes:
+        values: Shape (1 + n_copies, n_windows, *feature_shape), mapped from a file.
+        rows: The utterance of each window, shape (n_windows,).
+        sizes: As in ``Examples``.
+    """
+
+    values: FloatArray
+    rows: npt.NDArray[np.int64]
+    sizes: tuple[int, ...]
+
+    def examples(self, utterances: Sequence[Utterance], chosen: npt.NDArray[np.bool_]) -> Examples:
+        """Return the examples of the chosen utterances; the windows of an utterance share its weight."""
+        of_chosen = np.zeros(len(utterances))
+        of_chosen[chosen] = balanced_weights([utterances[row] for row in np.flatnonzero(chosen)])
+        windows = np.flatnonzero(chosen[self.rows])
+        rows = self.rows[windows]
+        weights = of_chosen[rows] / np.bincount(self.rows)[rows]
+        is_bonafide = np.array([utterances[row].is_bonafide for row in rows])
+        return Examples(self.values, windows, is_bonafide, weights / weights.mean(), self.sizes)
+
+
+@dataclass(frozen=True)
 class ExampleMaker:
     """
     Makes windows and their features out of the speech that was read.
 
     Attributes:
         speech: What was read.
-        spec: What to compute.
+        sample_rate: In Hz.
         window: Length of a window in samples.
         seed: Where the randomness of places and augmentation starts.
         jobs: How many processes to use.
-        directory: Where features are kept while they are needed; they can be larger than memory.
+        store: Where features are kept; they can be larger than memory.
     """
 
     speech: Speech
-    spec: FeatureSpec
+    sample_rate: int
     window: int
     seed: int
     jobs: int
-    directory: Path
+    store: FeatureStore
 
-    def windows(self, rows: Iterable[int]) -> FloatArray:
-        """Return all windows of some recordings, as the detector would cut them."""
-        return np.stack([window for row in rows for window in self._windows_of(row)])
-
-    def _windows_of(self, row: int) -> Iterator[FloatArray]:
+    def windows(self, row: int) -> FloatArray:
+        """Return all windows of a recording, as the detector would cut them."""
         signal = np.array(self.speech.signals()[self.speech.ends[row] : self.speech.ends[row + 1]])
-        for window in cut_windows([Stretch(0, signal)], self.spec.sample_rate, self.window, self.window):
-            yield window.signal
+        cut = cut_windows([Stretch(0, signal)], self.sample_rate, self.window, self.window)
+        return np.stack([window.signal for window in cut])
 
-    def examples(self, chosen: npt.NDArray[np.bool_], copies: int, progress: Progress, stage: str) -> Examples:
+    def features(
+        self, specs: tuple[FeatureSpec, ...], copies: int, augmentation: Augmentation, progress: Progress, stage: str
+    ) -> Features:
         """
-        Return the examples of the chosen recordings.
+        Return the features of all recordings, from the store if it has them.
 
         Each recording's speech is divided into pieces of at most two windows; each piece gives one window a copy, from
-        a random place in it. The pieces of a recording share its weight.
+        a random place in it.
         """
-        pieces = [(row, *piece) for row in np.flatnonzero(chosen).tolist() for piece in self._pieces(row)]
+        pieces = [(row, *piece) for row in range(len(self.speech.utterances)) for piece in self._pieces(row)]
         rows = np.array([row for row, _, _ in pieces])
-        shape = features.feature_shape(self.spec, self.window)
-        _require_room(self.directory, copies * len(pieces) * math.prod(shape) * 4)
-        out = np.lib.format.open_memmap(
-            self.directory / f"{stage}.npy", mode="w+", dtype=np.float32, shape=(copies, len(pieces), *shape)
-        )
+        shape = (1 + copies, len(pieces), *features.feature_shape(specs, self.window))
+        key = self._key(specs, copies, augmentation)
+        sizes = tuple(features.feature_shape(spec, self.window)[0] for spec in specs if spec.is_vector)
+        if (values := self.store.find(key, shape)) is not None:
+            progress(stage, 1, 1, "from the cache")
+            return Features(values, rows, sizes)
         self.speech.file.flush()  # the workers map it
-        tasks = [
-            (copy, at, pieces[at : at + _EXAMPLES_PER_TASK])
-            for copy in range(copies)
-            for at in range(0, len(pieces), _EXAMPLES_PER_TASK)
-        ]
-        done = ordered_map(
-            _features_of,
-            tasks,
-            jobs=self.jobs,
-            initializer=_prepare_features,
-            initargs=(self.speech.file.name, self.spec, self.window, self.seed),
-        )
-        for number, ((copy, at, _), values) in enumerate(zip(tasks, done, strict=True), start=1):
-            out[copy, at : at + len(values)] = values
-            progress(stage, number, len(tasks))
-        chosen_rows = np.flatnonzero(chosen)
-        of_row = balanced_weights([self.speech.utterances[row] for row in chosen_rows])
-        weights = of_row[np.searchsorted(chosen_rows, rows)] / np.bincount(rows)[rows]
-        is_bonafide = np.array([self.speech.utterances[row].is_bonafide for row in rows])
-        return Examples(out, is_bonafide, weights / weights.mean())
+        with self.store.new(key, shape) as out:
+            tasks = [
+                (copy, at, pieces[at : at + _EXAMPLES_PER_TASK])
+                for copy in range(1 + copies)
+                for at in range(0, len(pieces), _EXAMPLES_PER_TASK)
+            ]
+            done = ordered_map(
+                _features_of,
+                tasks,
+                jobs=self.jobs,
+                initializer=_prepare_features,
+                initargs=(self.speech.file.name, specs, self.window, self.seed, augmentation),
+            )
+            for number, ((copy, at, _), values) in enumerate(zip(tasks, done, strict=True), start=1):
+                out[copy, at : at + len(values)] = values
+                progress(stage, number, len(tasks))
+        values = self.store.find(key, shape)
+        assert values is not None  # noqa: S101 - it was stored just now
+        return Features(values, rows, sizes)
 
     def _pieces(self, row: int) -> Iterator[tuple[int, int]]:
         first, last = self.speech.ends[row], self.speech.ends[row + 1]
@@ -304,32 +325,37 @@ class ExampleMaker:
         edges = np.linspace(first, last, n_pieces + 1).round().astype(int).tolist()
         yield from itertools.pairwise(edges)
 
-
-def _require_room(directory: Path, n_bytes: int) -> None:
-    """Raise before a mapped file runs out of disk, which would end the process without a word."""
-    free = shutil.disk_usage(directory).free
-    if n_bytes > free:
-        raise OutputError(
-            f"{directory}: training needs {n_bytes / 1e9:.1f} GB for temporary files, {free / 1e9:.1f} GB are free; "
-            "set TMPDIR to a place with more"
-        )
+    def _key(self, specs: tuple[FeatureSpec, ...], copies: int, augmentation: Augmentation) -> str:
+        """Return a hash of all that the features depend on: the audio, the front end's graph, and what changes it."""
+        digest = hashlib.sha256(features.frontend(specs, self.window).SerializeToString(deterministic=True))
+        digest.update(json.dumps([self.speech.hashes, self.speech.ends, self.seed, copies]).encode())
+        if copies:
+            digest.update(json.dumps(sorted(augmentation.probabilities.items())).encode())
+            for recording in (*augmentation.noises, *augmentation.rooms):
+                digest.update(recording.tobytes())
+            for module in sorted(Path(augment.__file__).parent.glob("*.py")):
+                digest.update(module.read_bytes())
+        return digest.hexdigest()
 
 
 _worker: dict[str, Any] = {}
 
 
-def _prepare_features(path: str, spec: FeatureSpec, window: int, seed: int) -> None:
-    _worker.update(signals=np.memmap(path, dtype=np.float32, mode="r"), spec=spec, window=window, seed=seed)
+def _prepare_features(
+    path: str, specs: tuple[FeatureSpec, ...], window: int, seed: int, augmentation: Augmentation
+) -> None:
+    signals = np.memmap(path, dtype=np.float32, mode="r")
+    _worker.update(signals=signals, specs=specs, window=window, seed=seed, augmentation=augmentation)
 
 
 def _features_of(task: tuple[int, int, list[tuple[int, int, int]]]) -> FloatArray:
     """Return the features of some pieces in one copy; runs in a worker, its randomness depends on the piece alone."""
     copy, at, pieces = task
-    spec, window = _worker["spec"], _worker["window"]
+    specs, window = _worker["specs"], _worker["window"]
     windows = []
     for number, (_, first, last) in enumerate(pieces, start=at):
         rng = np.random.default_rng([_worker["seed"], copy, number])
         start = first + int(rng.integers(0, max(1, last - first - window + 1)))
         signal = np.resize(_worker["signals"][start : min(start + window, last)], window)
-        windows.append(augment(signal, spec.sample_rate, rng) if copy else signal)
-    return features.extract(np.stack(windows), spec, batch_size=4)
+        windows.append(_worker["augmentation"](signal, specs[0].sample_rate, rng) if copy else signal)
+    return features.extract(np.stack(windows), specs, batch_size=4)

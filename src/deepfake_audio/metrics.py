@@ -14,11 +14,15 @@ two answers. A trial is accepted as bona fide when ``score >= threshold``. Rates
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from deepfake_audio.errors import MetricError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -101,6 +105,26 @@ def decisions(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, threshold: float) -
         false_alarm_rate=float(np.mean(b < threshold)),
         miss_rate=float(np.mean(s >= threshold)),
     )
+
+
+def mean_eer(
+    llr_genuine: npt.NDArray[np.float64], is_genuine: npt.NDArray[np.bool_], sources: Sequence[str]
+) -> float | None:
+    """
+    Return the mean equal error rate of the sources that have both classes, or None where there are none.
+
+    Args:
+        llr_genuine: Scores, higher = more genuine, shape (n,).
+        is_genuine: The truth, shape (n,).
+        sources: Where each recording comes from.
+    """
+    names = np.array(sources)
+    rates = []
+    for name in np.unique(names):
+        genuine, spoof = llr_genuine[(names == name) & is_genuine], llr_genuine[(names == name) & ~is_genuine]
+        if len(genuine) and len(spoof):
+            rates.append(eer(genuine, spoof).rate)
+    return float(np.mean(rates)) if rates else None
 
 
 def roc_auc(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 
-FORMAT = 1
+FORMAT = 2
 METADATA_KEY = "deepfake_audio"
 INPUT = "signal"
 OUTPUT = "score"
@@ -67,8 +67,9 @@ class ModelMetadata:
         calibration: From the mean window score of a file to its log-likelihood ratio.
         threshold: The log-likelihood ratio below which the verdict is ``deepfake``.
         margin: Verdicts closer to the threshold than this are ``inconclusive``.
-        features: The front end, as ``FeatureSpec.to_dict`` gives it.
-        training: Data, options, seeds and held-out results of the run that made it.
+        operating_points: Other thresholds, by name.
+        recipe: Every choice of the run that made it, as ``Recipe.to_dict`` gives it.
+        training: Data and held-out results of that run.
         versions: Of this package and the libraries that made it.
         format: Version of this layout.
     """
@@ -81,7 +82,8 @@ class ModelMetadata:
     calibration: Calibration
     threshold: float
     margin: float
-    features: dict[str, Any]
+    operating_points: dict[str, float]
+    recipe: dict[str, Any]
     training: dict[str, Any]
     versions: dict[str, str]
     format: int = FORMAT
@@ -89,6 +91,7 @@ class ModelMetadata:
     def __post_init__(self) -> None:
         """Refuse values that could not have been written by ``write_model``."""
         numbers = (self.calibration.scale, self.calibration.offset, self.threshold, self.margin)
+        numbers += tuple(self.operating_points.values())
         shortest, longest = self.sample_rate, 600 * self.sample_rate  # tenths of samples
         # A file can hold whole numbers of any size, so nothing here divides, or makes a float of one.
         checks = {
@@ -98,7 +101,7 @@ class ModelMetadata:
             "hop_samples must be between a tenth of the window and the window": (
                 self.window_samples <= 10 * self.hop_samples <= 10 * self.window_samples
             ),
-            "calibration, threshold and margin must be finite": all(abs(number) <= _LARGEST for number in numbers),
+            "calibration, thresholds and margin must be finite": all(abs(number) <= _LARGEST for number in numbers),
             "calibration.scale must be positive": self.calibration.scale > 0,
             "margin must not be negative": self.margin >= 0,
         }
@@ -134,6 +137,8 @@ class ModelMetadata:
             raise ValueError(f"calibration must hold scale and offset, it holds {sorted(calibration)}")
         for key, number in calibration.items():
             _require_type(f"calibration.{key}", number, int | float)
+        for key, number in values["operating_points"].items():
+            _require_type(f"operating_points.{key}", number, int | float)
         for key, version in values["versions"].items():
             _require_type(f"versions.{key}", version, str)
         return cls(**{**values, "calibration": Calibration(**calibration)})
@@ -158,7 +163,8 @@ _JSON_TYPES: dict[str, Any] = {
     "calibration": dict,
     "threshold": int | float,
     "margin": int | float,
-    "features": dict,
+    "operating_points": dict,
+    "recipe": dict,
     "training": dict,
     "versions": dict,
 }

@@ -1,10 +1,12 @@
 """
 Training: from utterances to a model file.
 
-    utterances -> speech -> windows, augmented -> features -> backend -> equality check -> calibration -> model file
+    utterances -> speech -> windows, changed copies -> features -> backend -> equality check ─┐
+    scores of what each classifier did not learn from -> weights, calibration, thresholds    ─┴-> model file
 
-The first half is in ``examples.py``. Nothing is written unless the file's graph gives the same scores as the model that
-was trained.
+Recordings are divided into parts of whole groups. Each part in turn is held out (with cross-validation; without, the
+first one only), and what classifiers that never heard its groups say of it calibrates the model. Nothing is written
+unless the file's graph gives the same scores as the models that were trained.
 """
 
 from __future__ import annotations
@@ -14,102 +16,132 @@ import importlib.metadata
 import json
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_audio import __version__, features
-from deepfake_audio.backends import Options, Trained, load_backend, require_extra
-from deepfake_audio.calibration import Calibration, fit_calibration
-from deepfake_audio.errors import DataError, OutputError, TrainingError, printable
+from deepfake_audio import __version__
+from deepfake_audio.assembly import Branch, assembled, require_equal, runner
+from deepfake_audio.augment import Augmentation
+from deepfake_audio.backends import Run, Trained, load_backend, require_extra
+from deepfake_audio.calibration import Calibration, fit_calibration, fit_weights, operating_points
+from deepfake_audio.errors import OutputError
 from deepfake_audio.examples import (
-    CALIBRATION,
-    TRAINING,
-    VALIDATION,
     ExampleMaker,
+    Features,
     Progress,
     Speech,
     balanced_weights,
+    divide,
     read_speech,
     refuse_contradictions,
     require_both_classes,
     silent,
-    split,
 )
 from deepfake_audio.files import replacing, require_writable
-from deepfake_audio.metrics import cllr, eer
-from deepfake_audio.modelfile import INPUT, MAX_NAME, OUTPUT, ModelMetadata, is_model_name, write_model
+from deepfake_audio.metrics import calibration_error, cllr, decisions, eer, mean_eer
+from deepfake_audio.modelfile import ModelMetadata, write_model
+from deepfake_audio.store import FeatureStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from deepfake_audio.datasets import Dataset, Utterance
+    from deepfake_audio.recipe import Member, Recipe
 
-    from deepfake_audio.backends import Backend
-    from deepfake_audio.datasets import Dataset
-    from deepfake_audio.features import FeatureSpec
-
-FloatArray = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float64]
 
 # Verdicts between odds of 2 to 1 for either side are inconclusive.
 MARGIN = float(np.log(2.0))
-# How far the scores of the written graph may be from those of the trained model, and on how many windows.
-_TOLERANCE = 1e-3
+# On how many windows the written graph is compared with the model that was trained.
 _N_COMPARED = 128
-# What is left of a spectrogram after four halvings must be something.
-_SMALLEST_PICTURE = 16
-# Windows per run of a model, which bounds memory.
-_BATCH = 8
 
 
 @dataclass(frozen=True)
-class Recipe:
+class HeldOut:
     """
-    Every choice of a training run.
+    How well the classifiers do on recordings that they did not learn from.
 
     Attributes:
-        backend: A key of ``backends.BACKENDS``.
-        name: What the model calls itself.
-        spec: The front end; None takes the backend's own.
-        window_seconds: Length of a window; None takes the backend's own.
-        seed: Where all randomness starts.
-        augment: Whether to train on changed copies of the windows as well.
-        epochs: How often the CNN goes through the data, at most.
+        n: How many recordings.
+        eer: Equal error rate over all.
+        mean_eer: Mean equal error rate of the sources that have both classes; None where there are none.
+        balanced_accuracy: At the stored threshold.
+        cllr: Cost of the log-likelihood ratios in bits.
+        calibration_error: Expected calibration error of the probabilities.
+        parts: Equal error rate of each part.
+        operating_points: Thresholds for ``calibration.OPERATING_POINTS``.
+        llr_genuine: By utterance.
     """
 
-    backend: str
-    name: str = ""
-    spec: FeatureSpec | None = None
-    window_seconds: float | None = None
-    seed: int = 0
-    augment: bool = True
-    epochs: int = 50
+    n: int
+    eer: float
+    mean_eer: float | None
+    balanced_accuracy: float
+    cllr: float
+    calibration_error: float
+    parts: list[float]
+    operating_points: dict[str, float]
+    llr_genuine: dict[str, float] = field(repr=False)
 
-    def __post_init__(self) -> None:
-        """Refuse, before hours of training, a name that a model file does not take."""
-        if self.name and not is_model_name(self.name):
-            raise DataError(f"a model's name has at most {MAX_NAME} printable characters, got {printable(self.name)!r}")
+    def figures(self) -> dict[str, Any]:
+        """Return all of it but the single recordings, rounded, as plain values."""
+        values = {key: value for key, value in asdict(self).items() if key != "llr_genuine"}
+        return {key: round(value, 4) if isinstance(value, float) else value for key, value in values.items()}
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What a run did; the run record is this as JSON."""
+    """What a run did; the run record is this as JSON. Without an output, ``model`` and ``sha256`` are empty."""
 
     model: str
     sha256: str
     metadata: ModelMetadata
-    facts: dict[str, Any]
+    held_out: HeldOut
+    history: list[dict[str, Any]]
     bad: list[dict[str, str]]
     seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What was read, how it is divided, and what tells how it goes."""
+
+    maker: ExampleMaker
+    assigned: npt.NDArray[np.int64]
+    parts: tuple[int, ...]
+    log_dir: Path | None
+    progress: Progress
+
+    @property
+    def utterances(self) -> list[Utterance]:
+        return self.maker.speech.utterances
+
+    @property
+    def held_out(self) -> npt.NDArray[np.int64]:
+        """The recordings that some classifier did not learn from."""
+        return np.flatnonzero(np.isin(self.assigned, self.parts))
+
+
+@dataclass(frozen=True)
+class _Learnt:
+    """What became of one member: its classifiers, and the scores of all recordings, NaN where none was held out."""
+
+    classifiers: list[Any]
+    scores: FloatArray
+    facts: list[dict[str, Any]]
+    difference: float
 
 
 def train(
     dataset: Dataset,
     recipe: Recipe,
-    output: Path,
+    output: Path | None,
     *,
+    parts: int | None = None,
     jobs: int = 1,
+    cache: Path | None = None,
     log_dir: Path | None = None,
     progress: Progress = silent,
 ) -> TrainingRun:
@@ -119,73 +151,63 @@ def train(
     Args:
         dataset: What to learn from; nothing else is looked at.
         recipe: How.
-        output: The model file to write; the record gets the suffix ``.json``.
+        output: The model file to write; the record gets the suffix ``.json``. None writes nothing: the figures of
+            recordings held out are all that is wanted.
+        parts: Cross-validate over so many parts; None holds a fifth out, once.
         jobs: Processes for reading and augmenting.
+        cache: A directory that keeps features for further runs; None forgets them.
         log_dir: Where TensorBoard logs go.
         progress: Told how it goes.
 
     Raises:
         DataError: If a class is missing, or more than 5 % of the files cannot be used.
         TrainingError: If the model does not work, or its ONNX form differs from the original.
-        MissingExtraError: If the backend's library is not installed.
+        MissingExtraError: If a backend's library is not installed.
     """
-    backend = load_backend(recipe.backend)
-    spec = _front_end(recipe, backend)
-    require_extra(backend)
-    for path in (output, record_path(output)):
+    for member in recipe.members:
+        require_extra(load_backend(member.backend))
+    for path in (output, record_path(output)) if output is not None else ():
         require_writable(path)
     if log_dir is not None:
         _require_directory(log_dir)
     require_both_classes(dataset.utterances, str(dataset.root))
-    window = _window_samples(recipe, backend, spec)
     clock = _Clock()
     with (
         tempfile.TemporaryDirectory(prefix="deepfake-audio-") as temporary,
         (Path(temporary) / "speech").open("wb") as file,
     ):
-        speech, bad = read_speech(Speech(file), dataset, spec.sample_rate, jobs, progress)
+        sample_rate = recipe.sample_rate
+        speech, bad = read_speech(Speech(file), dataset, sample_rate, jobs, progress)
         clock.lap("reading")
         refuse_contradictions(speech.utterances, speech.hashes)
-        parts = split(speech.utterances, recipe.seed, speech.hashes)
-        maker = ExampleMaker(speech, spec, window, recipe.seed, jobs, Path(temporary))
-        copies = 1 + backend.COPIES if recipe.augment else 1
-        training = maker.examples(parts == TRAINING, copies, progress, "features")
-        validation = maker.examples(parts == VALIDATION, 1, progress, "validation features")
-        clock.lap("features")
-        options = Options(recipe.seed, recipe.epochs, log_dir, functools.partial(progress, "training"))
-        trained = backend.train(training, validation, options)
+        store = FeatureStore(cache or Path(temporary))
+        maker = ExampleMaker(speech, sample_rate, recipe.window_samples, recipe.seed, jobs, store)
+        assigned = divide(speech.utterances, recipe.seed, speech.hashes, parts)
+        data = _Data(maker, assigned, tuple(range(parts or 1)), log_dir, progress)
+        learnt = [_learnt(data, member, recipe.seed, refit=output is not None) for member in recipe.members]
         clock.lap("training")
-        model = _joined(features.frontend(spec, window), trained.onnx)
-        some = np.flatnonzero(parts == VALIDATION)[:_N_COMPARED]
-        difference = _require_equal(model, trained, spec, maker.windows(some)[:_N_COMPARED])
-        calibration, quality = _calibrate(model, maker, np.flatnonzero(parts == CALIBRATION))
-        clock.lap("calibration")
-        data = _data_facts(dataset, speech, parts)
-    facts = {"data": data, "held_out": quality, "onnx_difference": difference, **trained.facts}
-    metadata = _metadata(recipe, spec, window, calibration, facts)
-    sha256 = write_model(output, model, metadata)
-    run = TrainingRun(output.name, sha256, metadata, trained.facts, bad, clock.laps)
-    with replacing(record_path(output)) as stream:
-        stream.write(json.dumps(asdict(run), indent=2, sort_keys=True).encode() + b"\n")
+        weights, calibration, held_out = _calibrated(data, np.stack([one.scores for one in learnt], axis=1))
+        facts = {
+            "data": _data_facts(dataset, data),
+            "held_out": held_out.figures(),
+            "onnx_difference": float(f"{max(one.difference for one in learnt):.1g}"),
+            "members": [_without_history(one.facts[-1]) for one in learnt],
+            "weights": [round(weight, 4) for weight in weights],
+        }
+    metadata = _metadata(recipe, calibration, held_out, facts)
+    sha256 = ""
+    if output is not None:
+        branches = [
+            Branch(member.specs, one.classifiers, weight)
+            for member, one, weight in zip(recipe.members, learnt, weights, strict=True)
+        ]
+        sha256 = write_model(output, assembled(branches, recipe.window_samples), metadata)
+    history = [facts for one in learnt for facts in one.facts]
+    run = TrainingRun(output.name if output else "", sha256, metadata, held_out, history, bad, clock.laps)
+    if output is not None:
+        with replacing(record_path(output)) as stream:
+            stream.write(json.dumps(asdict(run), indent=2, sort_keys=True).encode() + b"\n")
     return run
-
-
-def _front_end(recipe: Recipe, backend: Backend) -> FeatureSpec:
-    """Return the spec to use, after finding out that the backend can learn from it."""
-    spec, own = recipe.spec or backend.DEFAULT_SPEC, backend.DEFAULT_SPEC
-    if bool(spec.statistics) != bool(own.statistics):
-        wants = "needs statistics over the frames" if own.statistics else "takes frames, no statistics"
-        raise DataError(f"features: the backend {recipe.backend} {wants}, got {list(spec.statistics)}")
-    smallest = min(features.feature_shape(spec, _window_samples(recipe, backend, spec)))
-    if not own.statistics and smallest < _SMALLEST_PICTURE:
-        raise DataError(
-            f"features: the backend {recipe.backend} needs {_SMALLEST_PICTURE} bands and frames or more, got {smallest}"
-        )
-    return spec
-
-
-def _window_samples(recipe: Recipe, backend: Backend, spec: FeatureSpec) -> int:
-    return round((recipe.window_seconds or backend.WINDOW_SECONDS) * spec.sample_rate)
 
 
 def _require_directory(path: Path) -> None:
@@ -211,126 +233,144 @@ class _Clock:
         self._last = now
 
 
-# --- from a trained backend to a model -------------------------------------------------------------------------
+# --- learning --------------------------------------------------------------------------------------------------
 
 
-def _joined(front: Any, classifier: Any) -> Any:
-    """Join front end and classifier into one graph from ``signal`` to ``score``."""
-    import onnx
-
-    (source,) = [output.name for output in front.graph.output]
-    (target,) = [i.name for i in classifier.graph.input]
-    front = onnx.compose.add_prefix(front, "frontend/")
-    classifier = onnx.compose.add_prefix(classifier, "classifier/")
-    # A converter may declare less than it was asked for; what it emitted is valid for what it was asked for.
-    opsets: dict[str, int] = {}
-    for opset in (*front.opset_import, *classifier.opset_import):
-        opsets[opset.domain] = max(opset.version, opsets.get(opset.domain, 0))
-    del front.opset_import[:], classifier.opset_import[:]
-    for model in (front, classifier):
-        model.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in sorted(opsets.items()))
-    joined = onnx.compose.merge_models(
-        front, classifier, io_map=[(f"frontend/{source}", f"classifier/{target}")], name="deepfake-audio"
+def _learnt(data: _Data, member: Member, seed: int, *, refit: bool) -> _Learnt:
+    """Train a member without each of the parts, score these, and keep its classifiers or fit one on all data."""
+    backend = load_backend(member.backend)
+    augmentation = Augmentation(member.augmentation)
+    features = data.maker.features(
+        member.specs, member.copies, augmentation, data.progress, f"features ({member.backend})"
     )
-    _rename(joined.graph, f"frontend/{features.INPUT}", INPUT)
-    _rename(joined.graph, "classifier/score", OUTPUT)
-    del joined.graph.value_info[:]
-    joined.producer_name, joined.producer_version = "deepfake-audio", __version__
-    onnx.checker.check_model(joined, full_check=True)
-    return joined
-
-
-def _rename(graph: Any, old: str, new: str) -> None:
-    for value in (*graph.input, *graph.output):
-        value.name = new if value.name == old else value.name
-    for node in graph.node:
-        node.input[:] = [new if name == old else name for name in node.input]
-        node.output[:] = [new if name == old else name for name in node.output]
-
-
-def _run(model: Any) -> Callable[[FloatArray], FloatArray]:
-    from deepfake_audio.runtime import open_session
-
-    session = open_session(model.SerializeToString())
-
-    def scores(windows: FloatArray) -> FloatArray:
-        batches = (windows[at : at + _BATCH] for at in range(0, len(windows), _BATCH))
-        return np.concatenate([session.run([OUTPUT], {INPUT: batch})[0] for batch in batches])
-
-    return scores
-
-
-def _require_equal(model: Any, trained: Trained, spec: FeatureSpec, windows: FloatArray) -> float:
-    """Return the largest difference between the model file's graph and the native model on real windows."""
-    native = trained.score(features.extract(windows, spec))
-    difference = float(np.abs(native - _run(model)(windows)).max())
-    if not difference <= _TOLERANCE:
-        raise TrainingError(
-            f"the ONNX model differs from the trained one by {difference:.2g} on {len(windows)} windows "
-            f"(at most {_TOLERANCE:g} is allowed); nothing was written"
+    learnt = _Learnt([], np.full(len(data.utterances), np.nan), [], 0.0)
+    for part in data.parts:
+        held_out = data.assigned == part
+        trained = _trained(data, member, features, seed, held_out)
+        graph = assembled([Branch(member.specs, [trained.onnx])], data.maker.window)
+        rows = np.flatnonzero(held_out)
+        some = np.concatenate([data.maker.windows(row) for row in rows[:_N_COMPARED]])[:_N_COMPARED]
+        learnt = _Learnt(
+            [*learnt.classifiers, trained.onnx],
+            learnt.scores,
+            [*learnt.facts, trained.facts],
+            max(learnt.difference, require_equal(graph, trained, member.specs, some)),
         )
-    return float(f"{difference:.1g}")
+        score = runner(graph)
+        for number, row in enumerate(rows, start=1):
+            learnt.scores[row] = score(data.maker.windows(row)).mean()
+            data.progress(f"scoring what was held out ({member.backend})", number, len(rows))
+    if backend.REFIT and refit:
+        trained = _trained(data, member, features, seed, np.zeros(len(data.utterances), dtype=bool))
+        learnt = _Learnt([trained.onnx], learnt.scores, [*learnt.facts, trained.facts], learnt.difference)
+    return learnt
 
 
-def _calibrate(model: Any, maker: ExampleMaker, rows: npt.NDArray[np.int64]) -> tuple[Calibration, dict[str, float]]:
-    """Calibrate on recordings held out for it; return also how well the model does there."""
-    score = _run(model)
-    scores = np.array([score(maker.windows([row])).mean() for row in rows], dtype=np.float64)
-    utterances = [maker.speech.utterances[row] for row in rows]
-    is_bonafide = np.array([u.is_bonafide for u in utterances])
-    calibration = fit_calibration(scores, is_bonafide, balanced_weights(utterances))
-    llr = np.array([calibration.llr(s) for s in scores])
-    bonafide, spoof = llr[is_bonafide], llr[~is_bonafide]
-    quality = {"n": len(rows), "eer": eer(bonafide, spoof).rate, "cllr": cllr(bonafide, spoof)}
-    return calibration, {name: round(value, 4) for name, value in quality.items()}
+def _trained(data: _Data, member: Member, features: Features, seed: int, held_out: npt.NDArray[np.bool_]) -> Trained:
+    part = f"part {data.assigned[held_out][0] + 1}" if held_out.any() else "all"
+    stage = f"training ({member.backend}, {f'without {part}' if held_out.any() else 'on all'})"
+    run = Run(
+        seed,
+        None if data.log_dir is None else data.log_dir / f"{member.backend}-{part.replace(' ', '-')}",
+        functools.partial(data.progress, stage),
+    )
+    return load_backend(member.backend).train(
+        features.examples(data.utterances, ~held_out),
+        features.examples(data.utterances, held_out) if held_out.any() else None,
+        member.options,
+        run,
+    )
+
+
+def _calibrated(data: _Data, scores: FloatArray) -> tuple[list[float], Calibration, HeldOut]:
+    """
+    Fit weights of the members and calibration on the recordings held out; return also how well that does.
+
+    With cross-validation each part is judged by weights and calibration of the other parts; without, the figures are
+    of the very recordings that both were fitted on.
+    """
+    rows = data.held_out
+    utterances = [data.utterances[row] for row in rows]
+    is_genuine = np.array([u.is_bonafide for u in utterances])
+    balance = balanced_weights(utterances)
+    scores, assigned = scores[rows], data.assigned[rows]
+
+    def fitted(chosen: npt.NDArray[np.bool_]) -> tuple[FloatArray, Calibration]:
+        weights = fit_weights(scores[chosen], is_genuine[chosen], balance[chosen])
+        return weights, fit_calibration(scores[chosen] @ weights, is_genuine[chosen], balance[chosen])
+
+    llr = np.empty(len(rows))
+    for part in data.parts:
+        here = assigned == part
+        weights, calibration = fitted(~here if len(data.parts) > 1 else here)
+        llr[here] = calibration.llr(scores[here] @ weights)
+    weights, calibration = fitted(np.ones(len(rows), dtype=bool))
+    return weights.tolist(), calibration, _judged(utterances, llr, assigned)
+
+
+def _judged(utterances: list[Utterance], llr: FloatArray, assigned: npt.NDArray[np.int64]) -> HeldOut:
+    is_genuine = np.array([u.is_bonafide for u in utterances])
+    bonafide, spoof = llr[is_genuine], llr[~is_genuine]
+    p_deepfake = 1 / (1 + np.exp(np.clip(llr, -700, 700)))
+    return HeldOut(
+        n=len(llr),
+        eer=eer(bonafide, spoof).rate,
+        mean_eer=mean_eer(llr, is_genuine, [u.source for u in utterances]),
+        balanced_accuracy=decisions(bonafide, spoof, 0.0).balanced_accuracy,
+        cllr=cllr(bonafide, spoof),
+        calibration_error=calibration_error(p_deepfake, ~is_genuine),
+        parts=[
+            round(eer(llr[is_genuine & (assigned == part)], llr[~is_genuine & (assigned == part)]).rate, 4)
+            for part in np.unique(assigned)
+        ],
+        operating_points=operating_points(bonafide, spoof),
+        llr_genuine={u.utterance_id: round(float(value), 4) for u, value in zip(utterances, llr, strict=True)},
+    )
 
 
 # --- what the record says --------------------------------------------------------------------------------------
 
 
-def _metadata(
-    recipe: Recipe, spec: FeatureSpec, window: int, calibration: Calibration, facts: dict[str, Any]
-) -> ModelMetadata:
+def _metadata(recipe: Recipe, calibration: Calibration, held_out: HeldOut, facts: dict[str, Any]) -> ModelMetadata:
     """Return what goes into the file: nothing that differs between two runs on the same data with the same seed."""
     return ModelMetadata(
-        name=recipe.name or f"{recipe.backend}-{spec.kind}",
+        name=recipe.name,
         backend=recipe.backend,
-        sample_rate=spec.sample_rate,
-        window_samples=window,
-        hop_samples=window,
+        sample_rate=recipe.sample_rate,
+        window_samples=recipe.window_samples,
+        hop_samples=recipe.window_samples,
         calibration=calibration,
         threshold=0.0,
         margin=MARGIN,
-        features=spec.to_dict(),
-        training={
-            "seed": recipe.seed,
-            "augment": recipe.augment and load_backend(recipe.backend).COPIES > 0,
-            **{key: value for key, value in facts.items() if key != "history"},
-        },
-        versions=_versions(recipe.backend),
+        operating_points=held_out.operating_points,
+        recipe=recipe.to_dict(),
+        training=facts,
+        versions=_versions({member.backend for member in recipe.members}),
     )
 
 
-def _data_facts(dataset: Dataset, speech: Speech, parts: npt.NDArray[np.int64]) -> dict[str, Any]:
-    def counts(part: int) -> dict[str, int]:
-        chosen = [u for u, p in zip(speech.utterances, parts, strict=True) if p == part]
-        n_bonafide = sum(u.is_bonafide for u in chosen)
-        return {
-            "bonafide": n_bonafide,
-            "spoof": len(chosen) - n_bonafide,
-            "sources": len({u.source for u in chosen}),
-        }
+def _without_history(facts: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if key != "history"}
+
+
+def _data_facts(dataset: Dataset, data: _Data) -> dict[str, Any]:
+    def counts(utterances: list[Utterance]) -> dict[str, int]:
+        n_bonafide = sum(u.is_bonafide for u in utterances)
+        sources = len({u.source for u in utterances})
+        return {"bonafide": n_bonafide, "spoof": len(utterances) - n_bonafide, "sources": sources}
 
     return {
         "layout": dataset.layout,
-        "fingerprint": speech.fingerprint(),
-        "training": counts(TRAINING),
-        "validation": counts(VALIDATION),
-        "calibration": counts(CALIBRATION),
+        "fingerprint": data.maker.speech.fingerprint(),
+        "all": counts(data.utterances),
+        "parts": [
+            counts([u for u, part in zip(data.utterances, data.assigned, strict=True) if part == number])
+            for number in data.parts
+        ],
     }
 
 
-def _versions(backend: str) -> dict[str, str]:
-    names = ["numpy", "librosa", "onnx", "onnxruntime"]
-    names += {"svm": ["scikit-learn", "skl2onnx"], "cnn": ["keras", "tensorflow", "tf2onnx"]}[backend]
+def _versions(backends: set[str]) -> dict[str, str]:
+    names = ["numpy", "librosa", "onnx", "onnxruntime", "scikit-learn"]
+    names += ["skl2onnx"] * ("svm" in backends) + ["keras", "tensorflow", "tf2onnx"] * ("cnn" in backends)
     return {"deepfake-audio": __version__, **{name: importlib.metadata.version(name) for name in names}}

@@ -3,10 +3,13 @@ The backends: ways to learn the difference between genuine and spoofed features.
 
 A backend is a module with
 
-- ``DEFAULT_SPEC``     the ``FeatureSpec`` that it learns from unless told otherwise
+- ``DEFAULT_SPECS``    what it learns from unless told otherwise, one ``FeatureSpec`` or several
+- ``PLAIN_SPEC``       the ``FeatureSpec`` that short texts such as ``lfcc,n_bands=40`` change
 - ``WINDOW_SECONDS``   the length of the windows it scores
 - ``COPIES``           how many augmented versions of each training window it wants
+- ``REFIT``            whether one model of all data is fitted in the end; else those of the parts are kept
 - ``EXTRA``            the extra that training with it needs, or None
+- ``Options``          a frozen dataclass of its own choices
 - ``train(...)``       which learns and returns a ``Trained``
 
 Training may use any library; what it returns is ONNX, and the native function that the ONNX must equal.
@@ -37,34 +40,36 @@ FloatArray = npt.NDArray[np.float32]
 @dataclass(frozen=True)
 class Examples:
     """
-    Features to learn from.
+    Features to learn from, or to watch the learning with.
 
     Attributes:
-        features: Shape (n_copies, n_windows, *feature_shape); the first copy is the signal as it is, the others are
-            augmented.
+        features: Of all windows of the data, shape (1 + n_copies, n_all, *feature_shape); the first copy is the signal
+            as it is, the others are augmented. It may be larger than memory (mapped from a file).
+        chosen: Which of the windows belong to these examples, shape (n_windows,).
         is_bonafide: Shape (n_windows,).
         weights: How much each window counts, with a mean of 1, shape (n_windows,).
+        sizes: How many numbers of a vector each kind of features gave, in order; empty for pictures.
     """
 
     features: FloatArray
+    chosen: npt.NDArray[np.int64]
     is_bonafide: npt.NDArray[np.bool_]
     weights: npt.NDArray[np.float64]
+    sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
-class Options:
+class Run:
     """
-    Choices of a training run that backends share; each takes what concerns it.
+    What a run tells a backend beside the data.
 
     Attributes:
         seed: Where all randomness starts.
-        epochs: How often to go through the data, at most.
         log_dir: Where to write logs for TensorBoard.
         report: Called with the step, the number of steps and a word on how it goes.
     """
 
     seed: int = 0
-    epochs: int = 50
     log_dir: Path | None = None
     report: Callable[[int, int, str], None] = field(default=lambda _step, _steps, _note: None)
 
@@ -89,13 +94,16 @@ class Backend(Protocol):
     """What the module of a backend provides."""
 
     __name__: str
-    DEFAULT_SPEC: FeatureSpec
+    DEFAULT_SPECS: tuple[FeatureSpec, ...]
+    PLAIN_SPEC: FeatureSpec
     WINDOW_SECONDS: float
     COPIES: int
+    REFIT: bool
     EXTRA: str | None
+    Options: Callable[..., Any]
 
-    def train(self, training: Examples, validation: Examples, options: Options) -> Trained:
-        """Learn from ``training``; ``validation`` shares no group with it and may be used to stop early."""
+    def train(self, examples: Examples, held_out: Examples | None, options: Any, run: Run) -> Trained:
+        """Learn from ``examples``; ``held_out`` shares no group with them and is only watched."""
 
 
 def finished(model: Any, output: str) -> Any:

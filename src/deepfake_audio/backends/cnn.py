@@ -1,4 +1,4 @@
-"""A convolutional network on mel spectrograms, in Keras: four blocks, global average pooling, one sigmoid."""
+"""A convolutional network on spectrograms, in Keras, which ends in one sigmoid."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import math
 import os
 import tempfile
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepfake_audio.augment import mask_spectrogram
+from deepfake_audio.augment import freq_mix_style, mask_spectrogram
 from deepfake_audio.backends import Trained, finished
+from deepfake_audio.backends.architectures import ARCHITECTURES, POOLINGS
+from deepfake_audio.errors import DataError
 from deepfake_audio.features import OPSET, FeatureSpec
 
 if TYPE_CHECKING:
@@ -21,60 +24,110 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from deepfake_audio.backends import Examples, FloatArray, Options
+    from deepfake_audio.backends import Examples, FloatArray, Run
 
-DEFAULT_SPEC = FeatureSpec("mel", n_fft=1024, window_length=640, n_bands=80)
-WINDOW_SECONDS = 2.0
-COPIES = 8
+PLAIN_SPEC = FeatureSpec("mel", n_fft=1024, window_length=640, n_bands=80)
+DEFAULT_SPECS = (PLAIN_SPEC,)
+WINDOW_SECONDS = 3.0
+COPIES = 4
+REFIT = False  # the mean of the networks of all parts is better than one network of all data
 EXTRA = "cnn"
 
-BATCH_SIZE = 32
-LEARNING_RATE = 2e-3
-PATIENCE = 15
-# Channels and dropout of each block.
-_BLOCKS = ((16, 0.0), (32, 0.0), (64, 0.1), (128, 0.2))
+LOSSES = ("cross-entropy", "focal", "one-class")
+# Margins and scale of the one-class softmax, from its paper (arXiv 2010.13995).
+_MARGINS, _SCALE = (0.9, 0.2), 20.0
 
 
-def train(training: Examples, validation: Examples, options: Options) -> Trained:
+@dataclass(frozen=True)
+class Options:
     """
-    Train with early stopping on the validation windows.
+    Choices of this backend.
 
-    In each epoch every window is seen once, as one of its copies (each comes up in turn) under a fresh mask. The
-    weights of the epoch with the lowest validation loss are kept.
+    Attributes:
+        architecture: A key of ``architectures.ARCHITECTURES``.
+        pooling: A key of ``architectures.POOLINGS``.
+        epochs: How often to go through the data.
+        batch_size: Windows per step.
+        learning_rate: Its maximum; it rises over the first epoch and falls to nearly 0 as a cosine.
+        weight_decay: Decoupled, of AdamW.
+        dropout: Of the last layer; earlier ones have less.
+        loss: ``cross-entropy``, ``focal`` (arXiv 1708.02002, its exponent being 2) or ``one-class`` (the softmax of
+            arXiv 2010.13995, which draws genuine speech together and pushes the rest away).
+        label_smoothing: Share of the target that the other class gets.
+        averaging: Momentum of the running average of the weights that is kept in the end; 0 keeps the last ones.
+        mask: Whether parts of the pictures are hidden (arXiv 1904.08779).
+        mix_up: Parameter of the Beta distribution by which two windows are mixed (arXiv 1710.09412); 0 mixes none.
+        mix_style: Share of the batches whose windows swap mean and deviation per band (arXiv 2206.12513).
+    """
+
+    architecture: str = "cnn"
+    pooling: str = "average"
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    dropout: float = 0.3
+    loss: str = "cross-entropy"
+    label_smoothing: float = 0.0
+    averaging: float = 0.99
+    mask: bool = True
+    mix_up: float = 0.0
+    mix_style: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        checks = {
+            f"architecture must be one of {', '.join(ARCHITECTURES)}": self.architecture in ARCHITECTURES,
+            f"pooling must be one of {', '.join(POOLINGS)}": self.pooling in POOLINGS,
+            f"loss must be one of {', '.join(LOSSES)}": self.loss in LOSSES,
+            "epochs and batch_size must be positive": min(self.epochs, self.batch_size) > 0,
+            "learning_rate must be positive": 0 < self.learning_rate < math.inf,
+            "weight_decay and mix_up must not be negative": min(self.weight_decay, self.mix_up) >= 0,
+            "dropout, label_smoothing, averaging and mix_style must be in [0, 1)": all(
+                0 <= x < 1 for x in (self.dropout, self.label_smoothing, self.averaging, self.mix_style)
+            ),
+        }
+        for rule, holds in checks.items():
+            if not holds:
+                raise DataError(f"cnn: {rule}, got {self}")
+
+
+def train(examples: Examples, held_out: Examples | None, options: Options, run: Run) -> Trained:
+    """
+    Train for a number of epochs; what is held out is only watched.
+
+    In each epoch every window is seen once, as one of its copies (each comes up in turn) under a fresh mask.
     """
     keras = _keras()
     keras.utils.clear_session()  # so that layers get the same names whatever was trained before
-    keras.utils.set_random_seed(options.seed)
-    n_bands, n_frames = training.features.shape[2:]
-    network = _network(keras, n_bands, n_frames)
-    steps = math.ceil(len(training.is_bonafide) / BATCH_SIZE)
-    classifier = keras.Sequential([network, keras.layers.Activation("sigmoid")])
-    classifier.compile(
-        optimizer=keras.optimizers.Adam(
+    keras.utils.set_random_seed(run.seed)
+    network = _network(keras, examples.features.shape[2:], options)
+    steps = math.ceil(len(examples.chosen) / options.batch_size)
+    network.compile(
+        optimizer=keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(
-                0.0, steps * options.epochs, warmup_target=LEARNING_RATE, warmup_steps=steps, alpha=0.01
-            )
+                0.0, steps * options.epochs, warmup_target=options.learning_rate, warmup_steps=steps, alpha=0.01
+            ),
+            weight_decay=options.weight_decay,
+            use_ema=options.averaging > 0,
+            ema_momentum=options.averaging,
         ),
-        loss=keras.losses.BinaryCrossentropy(),
-        weighted_metrics=[keras.metrics.BinaryAccuracy(name="accuracy"), keras.metrics.AUC(name="auc")],
+        loss=_loss(keras, options),
+        weighted_metrics=[keras.metrics.AUC(name="auc", from_logits=True)],
     )
-    history = classifier.fit(
-        _batches(keras, training, options.seed),
-        validation_data=(validation.features[0], validation.is_bonafide, validation.weights),
-        validation_batch_size=256,
+    history = network.fit(
+        _batches(keras, examples, options, run.seed),
+        validation_data=None if held_out is None else _batches(keras, held_out, None, run.seed),
         epochs=options.epochs,
-        callbacks=_callbacks(keras, options),
+        callbacks=_callbacks(keras, options, run),
         verbose=0,
     ).history
 
     def score(features: FloatArray) -> npt.NDArray[np.float64]:
         return np.asarray(network.predict(features, batch_size=64, verbose=0), dtype=np.float64)[:, 0]
 
-    best = int(np.argmin(history["val_loss"]))
     facts = {
         "n_parameters": int(network.count_params()),
-        "epochs": len(history["loss"]),
-        "best_epoch": best + 1,
         "history": {name: [round(float(value), 5) for value in values] for name, values in history.items()},
     }
     return Trained(_to_onnx(network), score, facts)
@@ -108,26 +161,41 @@ def _quiet() -> Iterator[None]:
             os.close(kept)
 
 
-def _network(keras: Any, n_bands: int, n_frames: int) -> Any:
+def _network(keras: Any, shape: tuple[int, ...], options: Options) -> Any:
     """Build the network from (n_bands, n_frames) to one logit, positive = bona fide."""
     layers = keras.layers
-    x = inputs = keras.Input((n_bands, n_frames), name="features")
-    x = layers.Reshape((n_bands, n_frames, 1))(x)
-    x = layers.BatchNormalization(momentum=0.9)(x)
-    for channels, dropout in _BLOCKS:
-        x = layers.Conv2D(channels, 3, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization(momentum=0.9)(x)
-        x = layers.ReLU()(x)
-        x = layers.MaxPooling2D(2)(x)
-        x = layers.Dropout(dropout)(x)
-    x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dropout(0.3)(x)
+    inputs = keras.Input(shape, name="features")
+    x = layers.BatchNormalization(momentum=0.9)(layers.Reshape((*shape, 1))(inputs))
+    x = ARCHITECTURES[options.architecture](keras, x, options.dropout)
+    x = layers.Dropout(options.dropout)(POOLINGS[options.pooling](keras, x))
+    if options.loss == "one-class":
+        # The cosine between what a window is like and what genuine speech is like.
+        x = layers.UnitNormalization()(layers.Dense(64)(x))
+        x = layers.Dense(1, use_bias=False, kernel_constraint=keras.constraints.UnitNorm(), name="logit")(x)
+        return keras.Model(inputs, x)
     return keras.Model(inputs, layers.Dense(1, name="logit")(x))
 
 
-def _batches(keras: Any, examples: Examples, seed: int) -> Any:
+def _loss(keras: Any, options: Options) -> Any:
+    if options.loss == "focal":
+        return keras.losses.BinaryFocalCrossentropy(from_logits=True, label_smoothing=options.label_smoothing)
+    if options.loss == "cross-entropy":
+        return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=options.label_smoothing)
+
+    def one_class(is_bonafide: Any, cosine: Any) -> Any:
+        genuine, other = _MARGINS
+        missing = keras.ops.where(is_bonafide > 0.5, genuine - cosine, cosine - other)  # noqa: PLR2004
+        return keras.ops.mean(keras.ops.softplus(_SCALE * missing), axis=-1)
+
+    return one_class
+
+
+def _batches(keras: Any, examples: Examples, options: Options | None, seed: int) -> Any:
+    """Return what to learn from, in batches; without options what to watch: in order, as it is."""
+    batch_size = 64 if options is None else options.batch_size
+
     class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-        """The training windows in a new order, copy and mask each epoch; the same for the same seed."""
+        """The windows in a new order, copy and mask each epoch; the same for the same seed."""
 
         def __init__(self) -> None:
             super().__init__(workers=1, max_queue_size=8)
@@ -135,19 +203,24 @@ def _batches(keras: Any, examples: Examples, seed: int) -> Any:
             self._shuffle()
 
         def _shuffle(self) -> None:
-            rng = np.random.default_rng([seed, self._epoch])
-            n_copies, n_windows = examples.features.shape[:2]
-            self._order = rng.permutation(n_windows)
-            self._copy = (np.arange(n_windows) + self._epoch) % n_copies
+            n_copies, n_windows = len(examples.features), len(examples.chosen)
+            self._order = np.arange(n_windows)
+            self._copy = np.zeros(n_windows, dtype=np.int64)
+            if options is not None:
+                self._order = np.random.default_rng([seed, self._epoch]).permutation(n_windows)
+                self._copy = (np.arange(n_windows) + self._epoch) % n_copies
 
         def __len__(self) -> int:
-            return math.ceil(len(self._order) / BATCH_SIZE)
+            return math.ceil(len(self._order) / batch_size)
 
         def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
-            rng = np.random.default_rng([seed, self._epoch, index])
-            rows = np.sort(self._order[index * BATCH_SIZE : (index + 1) * BATCH_SIZE])
-            features = [mask_spectrogram(examples.features[self._copy[row], row], rng) for row in rows]
-            return np.stack(features).astype(np.float32), examples.is_bonafide[rows], examples.weights[rows]
+            rows = np.sort(self._order[index * batch_size : (index + 1) * batch_size])
+            features = np.stack([examples.features[self._copy[row], examples.chosen[row]] for row in rows])
+            targets, weights = examples.is_bonafide[rows].astype(np.float32), examples.weights[rows]
+            if options is not None:
+                rng = np.random.default_rng([seed, self._epoch, index])
+                features, targets, weights = _changed(features, targets, weights, options, rng)
+            return features.astype(np.float32), targets[:, np.newaxis], weights
 
         def on_epoch_end(self) -> None:
             self._epoch += 1
@@ -156,18 +229,36 @@ def _batches(keras: Any, examples: Examples, seed: int) -> Any:
     return Batches()
 
 
-def _callbacks(keras: Any, options: Options) -> list[Any]:
-    def note(epoch: int, logs: dict[str, float]) -> None:
-        words = f"loss {logs['loss']:.3f}, validation loss {logs['val_loss']:.3f}, AUC {logs['val_auc']:.3f}"
-        options.report(epoch + 1, options.epochs, words)
+def _changed(
+    features: FloatArray,
+    targets: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float64],
+    options: Options,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Mix and mask the pictures of a batch."""
+    if rng.random() < options.mix_style:
+        features = freq_mix_style(features, rng)
+    if options.mask:
+        features = np.stack([mask_spectrogram(picture, rng) for picture in features])
+    if options.mix_up:
+        share, other = float(rng.beta(options.mix_up, options.mix_up)), rng.permutation(len(features))
+        features = share * features + (1 - share) * features[other]
+        targets = share * targets + (1 - share) * targets[other]
+        weights = share * weights + (1 - share) * weights[other]
+    return features, targets, weights
 
-    callbacks = [
-        keras.callbacks.EarlyStopping("val_loss", patience=PATIENCE, restore_best_weights=True),
-        keras.callbacks.LambdaCallback(on_epoch_end=note),
-        keras.callbacks.TerminateOnNaN(),
-    ]
-    if options.log_dir is not None:
-        callbacks.append(keras.callbacks.TensorBoard(str(options.log_dir)))
+
+def _callbacks(keras: Any, options: Options, run: Run) -> list[Any]:
+    def note(epoch: int, logs: dict[str, float]) -> None:
+        words = f"loss {logs['loss']:.3f}"
+        if "val_auc" in logs:
+            words += f", held out {logs['val_loss']:.3f}, AUC {logs['val_auc']:.3f}"
+        run.report(epoch + 1, options.epochs, words)
+
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=note), keras.callbacks.TerminateOnNaN()]
+    if run.log_dir is not None:
+        callbacks.append(keras.callbacks.TensorBoard(str(run.log_dir)))
     return callbacks
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
@@ -10,11 +11,13 @@ from rich.text import Text
 
 from deepfake_audio.detector import REASONS, Detection, Skipped
 from deepfake_audio.errors import printable
+from deepfake_audio.runs import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from deepfake_audio.evaluation import Evaluation, Part
+    from deepfake_audio.runs import RunRecord
     from deepfake_audio.training import TrainingRun
 
 _STYLES = {"genuine": "bold green", "deepfake": "bold red", "inconclusive": "bold yellow", "no_speech": "dim"}
@@ -114,20 +117,57 @@ def write_training(run: TrainingRun, stream: TextIO) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")
-    data, held_out = run.metadata.training["data"], run.metadata.training["held_out"]
-    for part in ("training", "validation", "calibration"):
-        counts = data[part]
-        words = f"{counts['bonafide']:,} genuine, {counts['spoof']:,} deepfake, {counts['sources']:,} sources"
-        table.add_row(f"{part} recordings", words)
+    data, held_out = run.metadata.training["data"], run.held_out
+    table.add_row("recordings", _counts(data["all"]))
     table.add_row("left out as unusable", f"{len(run.bad):,}")
-    table.add_row(
-        "held-out EER / Cllr",
-        f"{_percent(held_out['eer'])} / {held_out['cllr']:.3f} bits ({held_out['n']} files)",
-    )
-    table.add_row("ONNX equals the original within", f"{run.metadata.training['onnx_difference']:g}")
-    table.add_row("seconds", ", ".join(f"{name} {seconds:.0f}" for name, seconds in run.seconds.items()))
-    table.add_row("model", Text(f"{run.model} ({run.metadata.name}, SHA-256 {run.sha256[:16]}...)"))
+    for number, (counts, rate) in enumerate(zip(data["parts"], held_out.parts, strict=True), start=1):
+        table.add_row(f"held out, part {number}", f"{_counts(counts)}: EER {_percent(rate)}")
+    table.add_row("on what was held out", f"{held_out.n:,} recordings")
+    for name, value in (
+        ("  EER / mean over sources", f"{_percent(held_out.eer)} / {_percent(held_out.mean_eer) or 'none has both'}"),
+        ("  balanced accuracy", _percent(held_out.balanced_accuracy)),
+        ("  Cllr / calibration error", f"{held_out.cllr:.3f} bits / {held_out.calibration_error:.3f}"),
+        ("ONNX equals the original within", f"{run.metadata.training['onnx_difference']:g}"),
+        ("seconds", ", ".join(f"{name} {seconds:.0f}" for name, seconds in run.seconds.items())),
+    ):
+        table.add_row(name, value)
+    if run.model:
+        table.add_row("model", Text(f"{run.model} ({run.metadata.name}, SHA-256 {run.sha256[:16]}...)"))
     console_for(stream).print(table)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return f"{counts['bonafide']:,} genuine, {counts['spoof']:,} deepfake, {counts['sources']:,} sources"
+
+
+def write_runs(records: Sequence[RunRecord], stream: TextIO) -> None:
+    """Write the table of training runs, and below it what differs between their recipes."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("run")
+    table.add_column("name", overflow="fold")
+    for name in ("recordings", "EER", "per source", "balanced accuracy", "Cllr", "calibration error", "seconds"):
+        table.add_column(name, justify="right")
+    for number, record in enumerate(records, start=1):
+        held_out = record.held_out
+        table.add_row(
+            str(number),
+            Text(printable(str(record.recipe.get("name", "")))),
+            f"{held_out.get('n', 0):,}",
+            _percent(held_out.get("eer")),
+            _percent(held_out.get("mean_eer")),
+            _percent(held_out.get("balanced_accuracy")),
+            f"{held_out.get('cllr', math.nan):.3f}",
+            f"{held_out.get('calibration_error', math.nan):.3f}",
+            f"{record.seconds:,.0f}",
+        )
+    console = console_for(stream)
+    console.print(table)
+    if len({record.fingerprint for record in records}) > 1:
+        console.print("\nthe runs are of different data: their figures cannot be compared")
+    for number, changed in enumerate(differences(records), start=1):
+        if changed:
+            words = ", ".join(f"{key}={value}" for key, value in changed.items())
+            console.print(Text(f"\n{number}: {printable(words)}"))
 
 
 def _percent(value: float | None) -> str:
