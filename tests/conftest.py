@@ -28,8 +28,10 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_model(voices: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a model file that tells the two kinds of `voices` apart; trained in a few seconds."""
     from deepfake_audio.datasets import read_dataset
-    from deepfake_audio.training import Recipe, train
+    from deepfake_audio.recipe import Recipe
+    from deepfake_audio.training import train
 
     path = tmp_path_factory.mktemp("model") / "tiny.onnx"
-    train(read_dataset(voices), Recipe("svm", name="tiny", window_seconds=1.0, augment=False), path)
+    recipe = Recipe.of("svm", name="tiny", window_seconds=1.0).changed(features="mfcc", copies=0)
+    train(read_dataset(voices), recipe, path)
     return path

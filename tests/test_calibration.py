@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from deepfake_audio.calibration import PRIOR_DEEPFAKE, Calibration, fit_calibration, llr_at, p_deepfake
+from deepfake_audio.calibration import (
+    OPERATING_POINTS,
+    PRIOR_DEEPFAKE,
+    Calibration,
+    fit_calibration,
+    fit_weights,
+    llr_at,
+    operating_points,
+    p_deepfake,
+)
 from deepfake_audio.errors import TrainingError
 
 FloatArray = npt.NDArray[np.float64]
@@ -114,6 +123,111 @@ def test_missing_class(genuine: list[float], spoof: list[float]) -> None:
 def test_llr_is_affine() -> None:
     """The map is a scale and an offset, nothing else."""
     assert Calibration(scale=2.0, offset=-1.0).llr(3.0) == 5.0
+
+
+# --- weights of members ----------------------------------------------------------------------------------------
+
+
+def two_classes(n: int = 2_000) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Return scores of unit variance, two apart between the classes, genuine ones first."""
+    return np.concatenate([quantiles(1.0, 1.0, n), quantiles(-1.0, 1.0, n)]), np.arange(2 * n) < n
+
+
+def weights_of(
+    *members: FloatArray, is_genuine: npt.NDArray[np.bool_], weights: FloatArray | None = None
+) -> FloatArray:
+    """Fit the weights of members."""
+    scores = np.stack(members, axis=1)
+    return fit_weights(scores, is_genuine, np.ones(len(scores)) if weights is None else weights)
+
+
+def test_a_single_member_counts_fully() -> None:
+    """There is nothing to fit, even where it says nothing."""
+    assert fit_weights(np.zeros((4, 1)), np.array([True, False, True, False]), np.ones(4)).tolist() == [1.0]
+
+
+def test_independent_members_weigh_like_their_evidence() -> None:
+    """Two independent normals have the weights of their log-likelihood ratios: (mu1 - mu0) / s^2 each."""
+    rng = np.random.default_rng(0)
+    _, is_genuine = two_classes(20_000)
+    sides = np.where(is_genuine, 1.0, -1.0)
+    one, other = sides + rng.standard_normal(40_000), 5 * sides + 10 * rng.standard_normal(40_000) + 300
+    assert weights_of(one, other, is_genuine=is_genuine) == pytest.approx([2.0, 0.1], rel=0.05)
+
+
+def test_a_member_that_says_the_opposite_counts_nothing() -> None:
+    """No weight is negative: a member that is wrong is left out, not turned around."""
+    good, is_genuine = two_classes()
+    wrong = np.where(is_genuine, -1.0, 1.0) + np.random.default_rng(1).standard_normal(len(good))
+    found = weights_of(good, wrong, is_genuine=is_genuine)
+    assert found[1] == 0
+    assert found[0] == pytest.approx(2.0, rel=0.03)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.0])
+def test_a_member_that_says_nothing_counts_nothing(value: float) -> None:
+    """Equal scores have no weight, and change nothing."""
+    good, is_genuine = two_classes()
+    constant = np.full(len(good), value)
+    assert weights_of(good, constant, is_genuine=is_genuine) == pytest.approx([2.0, 0.0], rel=0.03)
+    assert weights_of(constant, good, is_genuine=is_genuine)[0] == 0
+
+
+def test_a_copy_of_a_member_shares_its_weight() -> None:
+    """Saying it twice is no more evidence, whatever the unit."""
+    good, is_genuine = two_classes()
+    assert weights_of(good, good, is_genuine=is_genuine) == pytest.approx([1.0, 1.0], rel=0.03)
+    assert weights_of(good, 10 * good + 5, is_genuine=is_genuine) == pytest.approx([1.0, 0.1], rel=0.03)
+
+
+def test_recordings_of_no_weight_do_not_count() -> None:
+    """Where the weights say so, a member that is wrong elsewhere is as good as any."""
+    good, is_genuine = two_classes()
+    rng = np.random.default_rng(2)
+    trusted = rng.random(len(good)) < 0.5
+    liar = np.where(trusted, good + rng.standard_normal(len(good)), -9 * np.sign(good))
+    weights = np.where(trusted, 1.0, 1e-9)
+    found = weights_of(liar, -good, is_genuine=is_genuine, weights=weights)
+    assert found[0] > 0.5
+    assert weights_of(liar, good, is_genuine=is_genuine)[0] < 0.1
+
+
+@pytest.mark.parametrize("kind", ["reversed", "constant"])
+def test_no_member_is_any_good(kind: str) -> None:
+    """Members that are all wrong, or all silent, are no model."""
+    good, is_genuine = two_classes()
+    bad = -good if kind == "reversed" else np.zeros(len(good))
+    with pytest.raises(TrainingError, match="no member of the model does better than chance"):
+        weights_of(bad, bad, is_genuine=is_genuine)
+
+
+# --- operating points ------------------------------------------------------------------------------------------
+
+llrs = st.lists(st.floats(-50, 50), min_size=1, max_size=300)
+
+
+@quick
+@given(llrs, llrs)
+def test_operating_points_keep_their_promise(genuine: list[float], deepfake: list[float]) -> None:
+    """At most 1 % of the genuine lie below the one threshold, and at most 5 % of the deepfakes not below the other."""
+    points = operating_points(np.array(genuine), np.array(deepfake))
+    assert points.keys() == OPERATING_POINTS.keys()
+    assert sum(llr < points["few-false-alarms"] for llr in genuine) <= 0.01 * len(genuine)
+    assert sum(llr >= points["few-misses"] for llr in deepfake) <= 0.05 * len(deepfake)
+    assert points["few-false-alarms"] <= points["balanced"] == 0.0 <= points["few-misses"]
+
+
+def test_operating_points_use_up_what_is_allowed() -> None:
+    """Of 200 and 100 overlapping recordings two and five are on the wrong side, which is 1 % and 5 %."""
+    genuine, deepfake = np.linspace(-10, 90, 200), np.linspace(-90, 10, 100)
+    points = operating_points(genuine, deepfake)
+    assert (genuine < points["few-false-alarms"]).sum() == 2
+    assert (deepfake >= points["few-misses"]).sum() == 5
+
+
+def test_good_models_decide_at_zero() -> None:
+    """Where fewer mistakes than allowed are made at 0, no point is on the other side of it."""
+    assert set(operating_points(np.full(9, 3.0), np.full(9, -3.0)).values()) == {0.0}
 
 
 # --- probabilities ---------------------------------------------------------------------------------------------

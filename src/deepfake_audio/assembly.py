@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_audio import __version__, features
+from deepfake_audio import features
 from deepfake_audio.errors import TrainingError
 from deepfake_audio.modelfile import INPUT, OUTPUT
 
@@ -101,7 +101,6 @@ def assembled(branches: Sequence[Branch], window: int) -> Any:
         opset_imports=[onnx.helper.make_opsetid(domain, version) for domain, version in sorted(opsets.items())],
         ir_version=features.IR_VERSION,
         producer_name="deepfake-audio",
-        producer_version=__version__,
     )
     onnx.checker.check_model(joined, full_check=True)
     return joined

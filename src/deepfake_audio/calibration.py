@@ -29,8 +29,8 @@ PRIOR_DEEPFAKE = 0.5
 # Thresholds that a model file stores, and what each is for.
 OPERATING_POINTS = {
     "balanced": "both errors cost the same",
-    "few-false-alarms": "1 % of the genuine recordings held out from training were called deepfake",
-    "few-misses": "5 % of the deepfakes held out from training were called genuine",
+    "few-false-alarms": "at most 1 % of the genuine recordings held out from training were called deepfake",
+    "few-misses": "at most 5 % of the deepfakes held out from training were called genuine",
 }
 _FALSE_ALARMS, _MISSES = 0.01, 0.05
 
@@ -99,17 +99,20 @@ def fit_weights(
         weights: How much each file counts, shape (n,).
 
     Returns:
-        Shape (n_members,); a single member has the weight 1.
+        Shape (n_members,); a single member has the weight 1, one whose scores are all the same has 0.
+
+    Raises:
+        TrainingError: If no member counts.
     """
     from scipy.optimize import minimize
 
     n_members = scores.shape[1]
     if n_members == 1:
         return np.ones(1)
-    spread = scores.std(axis=0)
-    spread[spread == 0] = 1.0
+    varies = np.ptp(scores, axis=0) > 0
+    spread = np.where(varies, scores.std(axis=0), 1.0)
     signs = np.where(is_genuine, 1.0, -1.0)[:, np.newaxis]
-    signed = np.hstack([scores / spread, np.ones((len(scores), 1))]) * signs
+    signed = np.hstack([(scores - scores.mean(axis=0)) / spread, np.ones((len(scores), 1))]) * signs
     share = np.where(is_genuine, weights / weights[is_genuine].sum(), weights / weights[~is_genuine].sum())
 
     def loss(factors: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
@@ -118,7 +121,7 @@ def fit_weights(
         return float(share @ np.logaddexp(0, -margins)), gradient
 
     start = np.append(np.full(n_members, 1 / n_members), 0.0)
-    bounds = [(0.0, None)] * n_members + [(None, None)]
+    bounds = [(0.0, None if some else 0.0) for some in varies] + [(None, None)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x[:-1]
     if not found.any():
         raise TrainingError("no member of the model does better than chance on the recordings held out")
@@ -133,10 +136,13 @@ def operating_points(genuine: npt.NDArray[np.float64], deepfake: npt.NDArray[np.
         genuine: Log-likelihood ratios of genuine recordings that were held out, shape (n,).
         deepfake: The same of deepfakes.
     """
+    # A recording at the threshold is called genuine, so one more deepfake than may be missed must lie below it.
+    lowest = np.sort(genuine)[int(_FALSE_ALARMS * len(genuine))]
+    highest = np.nextafter(np.sort(deepfake)[::-1][int(_MISSES * len(deepfake))], np.inf)
     return {
         "balanced": 0.0,
-        "few-false-alarms": min(0.0, round(float(np.quantile(genuine, _FALSE_ALARMS)), 4)),
-        "few-misses": max(0.0, round(float(np.quantile(deepfake, 1 - _MISSES)), 4)),
+        "few-false-alarms": min(0.0, float(lowest)),
+        "few-misses": max(0.0, float(highest)),
     }
 
 

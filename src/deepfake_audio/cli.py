@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deepfake_audio import __version__
-from deepfake_audio.errors import DataError, DeepfakeAudioError
+from deepfake_audio.errors import DataError, DeepfakeAudioError, ModelFileError
 from deepfake_audio.streams import open_output, prepare_streams, progress_bar, progress_bars, refuse_overwriting, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from deepfake_audio.detector import Detection, Skipped
+    from deepfake_audio.detector import Detection, Detector, Skipped
 
 EXIT_FOUND = 1
 EXIT_SKIPPED = 3
@@ -52,6 +52,14 @@ class Backend(enum.StrEnum):
 
     SVM = "svm"
     CNN = "cnn"
+
+
+class OperatingPoint(enum.StrEnum):
+    """Which of the thresholds that a model stores decides."""
+
+    BALANCED = "balanced"
+    FEW_FALSE_ALARMS = "few-false-alarms"
+    FEW_MISSES = "few-misses"
 
 
 class Vocoder(enum.StrEnum):
@@ -116,6 +124,15 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no s
 Model = Annotated[
     str | None,
     typer.Option(help="A model file, or the name of a shipped one: default, svm, cnn.", metavar="FILE|NAME"),
+]
+OperatingPointName = Annotated[
+    OperatingPoint | None,
+    typer.Option(
+        "--operating-point",
+        help="Decide at another threshold that the model stores: at most 1 % of genuine recordings called deepfake, or "
+        "at most 5 % of deepfakes called genuine, of those held out in training.",
+        show_default="the model's own",
+    ),
 ]
 Jobs = Annotated[
     int | None, typer.Option(min=1, help="Processes to use.", show_default="the cores this process may use")
@@ -194,6 +211,7 @@ def predict(
             metavar="P",
         ),
     ] = None,
+    operating_point: OperatingPointName = None,
     fail_on: Annotated[
         FailOn | None,
         typer.Option(help="Exit with 1 if there is such a verdict; this wins over exit code 3."),
@@ -215,12 +233,9 @@ def predict(
         deepfake-audio predict call.wav --segments --fail-on deepfake
     """
     from deepfake_audio.batch import find_inputs, score_all
-    from deepfake_audio.calibration import llr_at
-    from deepfake_audio.detector import Detector
     from deepfake_audio.parallel import usable_cores
 
-    llr = None if threshold is None else llr_at(threshold)
-    detector = Detector.load(_chosen_model(model, backend), threshold=llr)
+    detector = _load_detector(_chosen_model(model, backend), threshold, operating_point)
     inputs = list(find_inputs(paths))
     if not inputs:
         raise DataError(f"no audio files below {', '.join(paths)}")
@@ -249,6 +264,7 @@ def evaluate(
         typer.Option(help="Which part to evaluate on.", show_default="eval, else dev, else everything"),
     ] = None,
     column: Columns = None,
+    operating_point: OperatingPointName = None,
     format_: Annotated[
         EvaluationFormat | None,
         typer.Option("--format", "-f", help="How to write it.", show_default="by the suffix of --output, else table"),
@@ -261,7 +277,7 @@ def evaluate(
     """
     Measure a model on labelled recordings.
 
-    Decisions are judged at the model's own stored threshold.
+    Decisions are judged at a threshold that the model stores, its own unless --operating-point names another.
 
     The equal error rate beside them assumes that somebody knew the best threshold for these very recordings.
 
@@ -272,11 +288,10 @@ def evaluate(
     """
     from deepfake_audio import evaluation
     from deepfake_audio.batch import score_all
-    from deepfake_audio.detector import Detector
     from deepfake_audio.parallel import usable_cores
     from deepfake_audio.reports import records, tables
 
-    detector = Detector.load(_chosen_model(model, backend))
+    detector = _load_detector(_chosen_model(model, backend), None, operating_point)
     refuse_overwriting(output, [str(data)])
     dataset = _read_dataset(data, layout, partition, ("eval", "dev"), column, quiet=quiet)
     tally = _Tally(most_named=20)
@@ -398,6 +413,7 @@ def train(
         deepfake-audio train clips.csv --recipe mine.toml --cross-validate 5 --cache features/ --runs runs.jsonl
     """
     from deepfake_audio import training
+    from deepfake_audio.files import require_writable
     from deepfake_audio.parallel import usable_cores
     from deepfake_audio.recipe import Recipe, read_recipe
     from deepfake_audio.reports import tables
@@ -411,8 +427,10 @@ def train(
     chosen = chosen.changed(
         features=features, options=options, copies=copies, name=name, seed=seed, window_seconds=window_seconds
     )
-    for path in (output, runs):
-        refuse_overwriting(path, [str(data)])
+    refuse_overwriting(output, [str(data)])
+    if runs is not None:
+        refuse_overwriting(runs, [str(path) for path in (data, output, recipe) if path is not None])
+        require_writable(runs)
     dataset = _read_dataset(data, layout, partition, ("train",), column, quiet=quiet)
     with progress_bars(quiet=quiet) as progress:
         run = training.train(
@@ -588,6 +606,22 @@ def _chosen_model(model: str | None, backend: Backend | None) -> str:
     if model is not None and backend is not None:
         raise typer.BadParameter("give --backend or --model, not both")
     return model if model is not None else backend or "default"
+
+
+def _load_detector(name: str, threshold: float | None, point: OperatingPoint | None) -> Detector:
+    """Load a model that decides at a probability, or at one of the thresholds that it stores, or at its own."""
+    from deepfake_audio.calibration import llr_at
+    from deepfake_audio.detector import Detector
+
+    if threshold is not None and point is not None:
+        raise typer.BadParameter("give --threshold or --operating-point, not both")
+    detector = Detector.load(name, threshold=None if threshold is None else llr_at(threshold))
+    if point is not None:
+        stored = detector.metadata.operating_points
+        if point not in stored:
+            raise ModelFileError(f"{name}: stores no operating point {point}; it has {', '.join(stored) or 'none'}")
+        detector.threshold = stored[point]
+    return detector
 
 
 def _read_dataset(

@@ -56,16 +56,28 @@ def silent(stage: str, step: int, steps: int, note: str = "") -> None:
 
 @dataclass
 class Speech:
-    """The speech of many recordings, in one temporary file instead of in memory."""
+    """
+    The speech of many recordings, in one temporary file instead of in memory.
+
+    Attributes:
+        file: Where their samples are, end to end.
+        utterances: What they are.
+        hashes: Of their files.
+        ends: Where the speech of each ends in the file, in samples, after a leading 0.
+        digest: Of the samples so far.
+    """
 
     file: IO[bytes]
     utterances: list[Utterance] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
     ends: list[int] = field(default_factory=lambda: [0])
+    digest: Any = field(default_factory=hashlib.sha256, repr=False)
 
     def append(self, utterance: Utterance, sha256: str, signal: FloatArray) -> None:
         """Add a recording's speech."""
-        self.file.write(signal.astype(np.float32).tobytes())
+        samples = signal.astype(np.float32).tobytes()
+        self.file.write(samples)
+        self.digest.update(samples)
         self.utterances.append(utterance)
         self.hashes.append(sha256)
         self.ends.append(self.ends[-1] + len(signal))
@@ -246,11 +258,11 @@ class Features:
     def examples(self, utterances: Sequence[Utterance], chosen: npt.NDArray[np.bool_]) -> Examples:
         """Return the examples of the chosen utterances; the windows of an utterance share its weight."""
         of_chosen = np.zeros(len(utterances))
-        of_chosen[chosen] = balanced_weights([utterances[row] for row in np.flatnonzero(chosen)])
+        of_chosen[chosen] = balanced_weights([u for u, is_chosen in zip(utterances, chosen, strict=True) if is_chosen])
         windows = np.flatnonzero(chosen[self.rows])
         rows = self.rows[windows]
         weights = of_chosen[rows] / np.bincount(self.rows)[rows]
-        is_bonafide = np.array([utterances[row].is_bonafide for row in rows])
+        is_bonafide = np.array([u.is_bonafide for u in utterances])[rows]
         return Examples(self.values, windows, is_bonafide, weights / weights.mean(), self.sizes)
 
 
@@ -328,11 +340,14 @@ class ExampleMaker:
     def _key(self, specs: tuple[FeatureSpec, ...], copies: int, augmentation: Augmentation) -> str:
         """Return a hash of all that the features depend on: the audio, the front end's graph, and what changes it."""
         digest = hashlib.sha256(features.frontend(specs, self.window).SerializeToString(deterministic=True))
-        digest.update(json.dumps([self.speech.hashes, self.speech.ends, self.seed, copies]).encode())
+        digest.update(json.dumps([self.speech.digest.hexdigest(), self.speech.ends, self.seed, copies]).encode())
         if copies:
-            digest.update(json.dumps(sorted(augmentation.probabilities.items())).encode())
-            for recording in (*augmentation.noises, *augmentation.rooms):
-                digest.update(recording.tobytes())
+            happens = sorted((name, p) for name, p in augmentation.probabilities.items() if p)
+            digest.update(json.dumps(happens).encode())
+            for recordings in (augmentation.noises, augmentation.rooms):
+                digest.update(json.dumps([len(recording) for recording in recordings]).encode())
+                for recording in recordings:
+                    digest.update(recording.tobytes())
             for module in sorted(Path(augment.__file__).parent.glob("*.py")):
                 digest.update(module.read_bytes())
         return digest.hexdigest()

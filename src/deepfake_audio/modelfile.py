@@ -90,8 +90,8 @@ class ModelMetadata:
 
     def __post_init__(self) -> None:
         """Refuse values that could not have been written by ``write_model``."""
-        numbers = (self.calibration.scale, self.calibration.offset, self.threshold, self.margin)
-        numbers += tuple(self.operating_points.values())
+        numbers = [self.calibration.scale, self.calibration.offset, self.threshold, self.margin]
+        numbers += self.operating_points.values()
         shortest, longest = self.sample_rate, 600 * self.sample_rate  # tenths of samples
         # A file can hold whole numbers of any size, so nothing here divides, or makes a float of one.
         checks = {
@@ -117,35 +117,35 @@ class ModelMetadata:
         Raises:
             ValueError: If it is no such document; the message says what was expected.
         """
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"expected JSON ({error})") from error
-        if not isinstance(values, dict):
-            raise ValueError("expected a JSON object")  # noqa: TRY004 - one kind of error for all of them
+        values = _json_object(text)
         if values.get("format") != FORMAT:
             raise ValueError(f"format {values.get('format')!r}, this version reads format {FORMAT}")
-        expected = {field.name: field for field in dataclasses.fields(cls)}
-        if missing := sorted(set(expected) - set(values)):
+        if missing := sorted(set(_JSON_TYPES) - set(values)):
             raise ValueError(f"missing keys: {', '.join(missing)}")
-        if unknown := sorted(set(values) - set(expected)):
+        if unknown := sorted(set(values) - set(_JSON_TYPES)):
             raise ValueError(f"unknown keys: {', '.join(unknown)}")
         for key, kind in _JSON_TYPES.items():
             _require_type(key, values[key], kind)
-        calibration = values["calibration"]
-        if set(calibration) != {"scale", "offset"}:
-            raise ValueError(f"calibration must hold scale and offset, it holds {sorted(calibration)}")
-        for key, number in calibration.items():
-            _require_type(f"calibration.{key}", number, int | float)
-        for key, number in values["operating_points"].items():
-            _require_type(f"operating_points.{key}", number, int | float)
-        for key, version in values["versions"].items():
-            _require_type(f"versions.{key}", version, str)
-        return cls(**{**values, "calibration": Calibration(**calibration)})
+        for key, kind in _ENTRY_TYPES.items():
+            for name, value in values[key].items():
+                _require_type(f"{key}.{name}", value, kind)
+        if set(values["calibration"]) != {"scale", "offset"}:
+            raise ValueError(f"calibration must hold scale and offset, it holds {sorted(values['calibration'])}")
+        return cls(**{**values, "calibration": Calibration(**values["calibration"])})
 
     def to_json(self) -> str:
         """Return the document for the file."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True, allow_nan=False)
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"expected JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise ValueError("expected a JSON object")  # noqa: TRY004 - one kind of error for all of them
+    return values
 
 
 def _require_type(key: str, value: object, kind: Any) -> None:
@@ -168,6 +168,7 @@ _JSON_TYPES: dict[str, Any] = {
     "training": dict,
     "versions": dict,
 }
+_ENTRY_TYPES: dict[str, Any] = {"calibration": int | float, "operating_points": int | float, "versions": str}
 
 
 @dataclass(frozen=True)

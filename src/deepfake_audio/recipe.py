@@ -13,7 +13,7 @@ Recipes: every choice of a training run, as a TOML file.
     [[members]]
     backend = "cnn"
     copies = 4
-    augmentation = { add_noise = 0.3 }
+    augmentation = { noise = 0.3 }
 
 A model is one or several members whose scores are joined; all of them see the same windows. What a recipe leaves out
 is the backend's own choice; ``to_dict`` gives all of it, chosen and left out alike.
@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepfake_audio.augment import Augmentation
+from deepfake_audio.augment import CHANGES, Augmentation
 from deepfake_audio.backends import BACKENDS, load_backend
 from deepfake_audio.errors import DataError, printable
 from deepfake_audio.features import FeatureSpec, converted, feature_shape
@@ -42,6 +42,8 @@ MAX_COPIES = 100
 MAX_RECIPE_BYTES = 1 << 20
 # A network halves a spectrogram four times; what is left must be something.
 _SMALLEST_PICTURE = 16
+# What scikit-learn and Keras take as a seed.
+_LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -89,17 +91,19 @@ class Member:
         """Read what ``to_dict`` gave, or a part of it."""
         _require_keys(values, ("backend", "features", "options", "copies", "augmentation"), "members")
         backend = values.get("backend")
-        if backend not in BACKENDS:
-            raise DataError(f"recipe: a member's backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        if not isinstance(backend, str) or backend not in BACKENDS:
+            raise DataError(f"recipe: a member's backend must be one of {', '.join(BACKENDS)}, got {backend!r:.80}")
         own = cls.of(backend)
+        specs = own.specs
+        if "features" in values:
+            specs = tuple(_spec(table) for table in _typed("features", values["features"], []))
+        happens = _typed("augmentation", values.get("augmentation", {}), {})
         return cls(
             backend,
-            tuple(_spec(table) for table in _typed("features", values["features"], []))
-            if "features" in values
-            else own.specs,
-            _changed(own.options, values.get("options", {}), "options"),
+            specs,
+            _changed(own.options, values.get("options", {})),
             _typed("copies", values.get("copies", own.copies), 0),
-            {**own.augmentation, **_typed("augmentation", values.get("augmentation", {}), {})},
+            {**own.augmentation, **{name: _typed(f"augmentation.{name}", p, 0.0) for name, p in happens.items()}},
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,7 +113,7 @@ class Member:
             "features": [spec.to_dict() for spec in self.specs],
             "options": dataclasses.asdict(self.options),
             "copies": self.copies,
-            "augmentation": dict(self.augmentation) if self.copies else {},
+            "augmentation": {name: self.augmentation.get(name, 0.0) for name in CHANGES} if self.copies else {},
         }
 
 
@@ -136,7 +140,7 @@ class Recipe:
             f"name has 1 to {MAX_NAME} printable characters": is_model_name(self.name),
             f"there are 1 to {MAX_MEMBERS} members": 1 <= len(self.members) <= MAX_MEMBERS,
             "window_seconds is 0.5 to 30": 0.5 <= self.window_seconds <= 30,  # noqa: PLR2004
-            "seed is not negative": self.seed >= 0,
+            f"seed is 0 to {_LARGEST_SEED}": 0 <= self.seed <= _LARGEST_SEED,
             "all members have one sample_rate": len(
                 {spec.sample_rate for member in self.members for spec in member.specs}
             )
@@ -172,13 +176,8 @@ class Recipe:
     @classmethod
     def of(cls, backend: str, **changes: Any) -> Recipe:
         """Return the recipe of one member with a backend's own choices, some of the recipe's changed."""
-        member = Member.of(backend)
-        own: dict[str, Any] = {
-            "members": (member,),
-            "name": f"{backend}-{member.specs[0].kind}",
-            "window_seconds": load_backend(backend).WINDOW_SECONDS,
-        }
-        return cls(**{**own, **changes})
+        own = {"name": backend, "window_seconds": load_backend(backend).WINDOW_SECONDS}
+        return cls((Member.of(backend),), **{**own, **changes})
 
     def changed(
         self,
@@ -201,22 +200,21 @@ class Recipe:
             DataError: If a key is unknown, a value does not fit, or it is not clear which member is meant.
         """
         changes = {key: value for key, value in own.items() if value is not None}
-        if features is not None or options or copies is not None:
-            if len(self.members) > 1:
-                raise DataError(
-                    f"the recipe {self.name!r} has {len(self.members)} members; change features, options and copies in "
-                    "its file"
-                )
-            (member,) = self.members
-            member = dataclasses.replace(
-                member,
-                specs=member.specs
-                if features is None
-                else (load_backend(member.backend).PLAIN_SPEC.changed(features),),
-                options=_set(member.options, options or ()),
-                copies=member.copies if copies is None else copies,
+        member, *others = self.members
+        of_member: dict[str, Any] = {}
+        if features is not None:
+            of_member["specs"] = (load_backend(member.backend).PLAIN_SPEC.changed(features),)
+        if options:
+            of_member["options"] = _set(member.options, options)
+        if copies is not None:
+            of_member["copies"] = copies
+        if of_member and others:
+            raise DataError(
+                f"the recipe {self.name!r} has {len(self.members)} members; change features, options and copies in "
+                "its file"
             )
-            changes["members"] = (member,)
+        if of_member:
+            changes["members"] = (dataclasses.replace(member, **of_member),)
         return dataclasses.replace(self, **changes)
 
     @classmethod
@@ -263,33 +261,55 @@ def read_recipe(name: str | os.PathLike[str]) -> Recipe:
     shipped = DEFAULT if name == "default" else name
     path = SHIPPED_DIRECTORY / f"{shipped}.toml" if shipped in SHIPPED else Path(name)
     try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_RECIPE_BYTES + 1)
-        if len(content) > MAX_RECIPE_BYTES:
-            raise DataError(f"{path}: more than {MAX_RECIPE_BYTES:,} bytes are no recipe")
-        return Recipe.from_dict(tomllib.loads(content.decode()))
-    except OSError as error:
-        names = ", ".join(("default", *SHIPPED))
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); give a TOML file or the name of a shipped model: {names}"
-        ) from error
+        return Recipe.from_dict(tomllib.loads(_read(path).decode()))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is not TOML ({printable(str(error))})") from error
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
 
+def _read(path: Path) -> bytes:
+    """Return the bytes of a file that is no larger than a recipe can be."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_RECIPE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        names = ", ".join(("default", *SHIPPED))
+        raise DataError(
+            f"cannot be read ({getattr(error, 'strerror', None) or error}); give a TOML file or the name of a shipped "
+            f"model: {names}"
+        ) from error
+    if len(content) > MAX_RECIPE_BYTES:
+        raise DataError(f"more than {MAX_RECIPE_BYTES:,} bytes are no recipe")
+    return content
+
+
 def _spec(table: Any) -> FeatureSpec:
     values = _typed("features", table, {})
+    own = FeatureSpec("mfcc").to_dict()
+    _require_keys(values, tuple(own), "features")
     if "kind" not in values:
         raise DataError("recipe: features: each table needs a kind")
+    for key, value in values.items():
+        _typed(f"features.{key}", value, own[key])
     return FeatureSpec.from_dict(values)
 
 
 def _require_keys(values: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     if unknown := sorted(set(values) - set(known)):
         place = f"{where}: " if where else ""
-        raise DataError(f"recipe: {place}unknown key {unknown[0]!r}; known: {', '.join(known)}")
+        raise DataError(f"recipe: {place}unknown key {unknown[0]!r}; keys: {', '.join(known)}")
+
+
+# What TOML calls the types.
+_WORDS = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    list: "an array",
+    dict: "a table",
+}
 
 
 def _typed(key: str, value: Any, like: Any) -> Any:
@@ -297,17 +317,16 @@ def _typed(key: str, value: Any, like: Any) -> Any:
     if isinstance(like, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(like):
-        raise DataError(f"recipe: {key} must be a {type(like).__name__}, got {value!r}")
+        raise DataError(f"recipe: {key} must be {_WORDS[type(like)]}, got {value!r:.80}")
     return value
 
 
-def _changed(options: Any, values: Any, where: str) -> Any:
+def _changed(options: Any, values: Any) -> Any:
     """Return a dataclass of options with some of them changed."""
     own = dataclasses.asdict(options)
-    _require_keys(_typed(where, values, {}), tuple(own), where)
-    return dataclasses.replace(
-        options, **{key: _typed(f"{where}.{key}", value, own[key]) for key, value in values.items()}
-    )
+    _require_keys(_typed("options", values, {}), tuple(own), "options")
+    changes = {key: _typed(f"options.{key}", value, own[key]) for key, value in values.items()}
+    return dataclasses.replace(options, **changes)
 
 
 def _set(options: Any, texts: Sequence[str]) -> Any:
@@ -317,7 +336,7 @@ def _set(options: Any, texts: Sequence[str]) -> Any:
     for text in texts:
         key, _, value = (part.strip() for part in text.partition("="))
         if key not in own:
-            raise DataError(f"--set {text}: unknown option {key!r}; known: {', '.join(own)}")
+            raise DataError(f"--set {text}: unknown option {key!r}; options: {', '.join(own)}")
         try:
             changes[key] = converted(own[key], value)
         except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepfake_audio.training import TrainingRun
+
+
+# What the table shows of each run, by the names in `HeldOut`; the mean over sources can be missing.
+FIGURES = ("n", "eer", "balanced_accuracy", "cllr", "calibration_error")
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,15 @@ def read_runs(path: Path) -> list[RunRecord]:
 def _record(line: str, where: str) -> RunRecord:
     try:
         record = RunRecord(**json.loads(line))
+        figures = [record.seconds, *(record.held_out[name] for name in FIGURES)]
+        figures.append(record.held_out.get("mean_eer") or 0.0)
+        texts = [record.fingerprint, record.recipe["name"]]
+        fits = all(map(math.isfinite, figures)) and all(isinstance(text, str) for text in texts)
         flattened(record.recipe)
-        float(record.seconds)
-        dict(record.held_out)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{where}: is no run that `deepfake-audio train --runs` wrote") from error
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError):
+        fits = False
+    if not fits:
+        raise DataError(f"{where}: is no run that `deepfake-audio train --runs` wrote")
     return record
 
 

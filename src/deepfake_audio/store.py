@@ -8,7 +8,6 @@ import os
 import shutil
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +17,7 @@ from deepfake_audio.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -42,7 +42,7 @@ class FeatureStore:
         """Return an array that was stored before, mapped from its file, or None."""
         path = self._path(key)
         try:
-            values: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
+            values = np.lib.format.open_memmap(path, mode="r")
             os.utime(path)
         except (OSError, ValueError):  # not there, or cut off by a crash
             return None
@@ -59,28 +59,34 @@ class FeatureStore:
         """
         partial = self._path(f"{key}.{uuid.uuid4().hex}")
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            n_bytes = 4 * math.prod(shape)
-            self._make_room(n_bytes)
-            values = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
-        except OSError as error:
-            raise OutputError(f"{self.directory}: features cannot be kept there ({error.strerror})") from error
-        try:
+            try:
+                self.directory.mkdir(parents=True, exist_ok=True)
+                self._make_room(4 * math.prod(shape))
+                values = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
+            except OSError as error:
+                raise OutputError(f"{self.directory}: features cannot be kept there ({error.strerror})") from error
             yield values
             values.flush()
             partial.replace(self._path(key))
         finally:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
 
     def _path(self, key: str) -> Path:
         return self.directory / f"{key}.npy"
 
     def _make_room(self, n_bytes: int) -> None:
+        files = []
+        for path in self.directory.glob("*.npy"):
+            with contextlib.suppress(OSError):  # another run may have removed it
+                status = path.stat()
+                files.append((status.st_mtime, status.st_size, path))
         kept = 0
-        for path in sorted(self.directory.glob("*.npy"), key=lambda p: p.stat().st_mtime, reverse=True):
-            kept += path.stat().st_size
+        for _, size, path in sorted(files, reverse=True):
+            kept += size
             if kept > self.max_bytes:
-                path.unlink()
+                with contextlib.suppress(OSError):
+                    path.unlink()
         free = shutil.disk_usage(self.directory).free
         if n_bytes > free:
             raise OutputError(

@@ -168,8 +168,9 @@ def train(
         require_extra(load_backend(member.backend))
     for path in (output, record_path(output)) if output is not None else ():
         require_writable(path)
-    if log_dir is not None:
-        _require_directory(log_dir)
+    for directory in (cache, log_dir):
+        if directory is not None:
+            _require_directory(directory)
     require_both_classes(dataset.utterances, str(dataset.root))
     clock = _Clock()
     with (
@@ -200,6 +201,7 @@ def train(
         branches = [
             Branch(member.specs, one.classifiers, weight)
             for member, one, weight in zip(recipe.members, learnt, weights, strict=True)
+            if weight
         ]
         sha256 = write_model(output, assembled(branches, recipe.window_samples), metadata)
     history = [facts for one in learnt for facts in one.facts]
@@ -243,27 +245,28 @@ def _learnt(data: _Data, member: Member, seed: int, *, refit: bool) -> _Learnt:
     features = data.maker.features(
         member.specs, member.copies, augmentation, data.progress, f"features ({member.backend})"
     )
-    learnt = _Learnt([], np.full(len(data.utterances), np.nan), [], 0.0)
-    for part in data.parts:
-        held_out = data.assigned == part
+    scores = np.full(len(data.utterances), np.nan)
+    some = _some_windows(data)
+    classifiers, facts, differences = [], [], []
+    last = [None] if backend.REFIT and refit else []
+    for part in [*data.parts, *last]:
+        held_out = data.assigned == part if part is not None else np.zeros(len(scores), dtype=bool)
         trained = _trained(data, member, features, seed, held_out)
         graph = assembled([Branch(member.specs, [trained.onnx])], data.maker.window)
-        rows = np.flatnonzero(held_out)
-        some = np.concatenate([data.maker.windows(row) for row in rows[:_N_COMPARED]])[:_N_COMPARED]
-        learnt = _Learnt(
-            [*learnt.classifiers, trained.onnx],
-            learnt.scores,
-            [*learnt.facts, trained.facts],
-            max(learnt.difference, require_equal(graph, trained, member.specs, some)),
-        )
-        score = runner(graph)
+        differences.append(require_equal(graph, trained, member.specs, some))
+        classifiers.append(trained.onnx)
+        facts.append(trained.facts)
+        score, rows = runner(graph), np.flatnonzero(held_out).tolist()
         for number, row in enumerate(rows, start=1):
-            learnt.scores[row] = score(data.maker.windows(row)).mean()
+            scores[row] = score(data.maker.windows(row)).mean()
             data.progress(f"scoring what was held out ({member.backend})", number, len(rows))
-    if backend.REFIT and refit:
-        trained = _trained(data, member, features, seed, np.zeros(len(data.utterances), dtype=bool))
-        learnt = _Learnt([trained.onnx], learnt.scores, [*learnt.facts, trained.facts], learnt.difference)
-    return learnt
+    return _Learnt(classifiers[-1:] if last else classifiers, scores, facts, max(differences))
+
+
+def _some_windows(data: _Data) -> npt.NDArray[np.float32]:
+    """Return windows to compare the written graph on, from all over the data."""
+    rows = np.linspace(0, len(data.utterances) - 1, _N_COMPARED).astype(int)
+    return np.concatenate([data.maker.windows(row)[:1] for row in np.unique(rows).tolist()])
 
 
 def _trained(data: _Data, member: Member, features: Features, seed: int, held_out: npt.NDArray[np.bool_]) -> Trained:

@@ -1,52 +1,50 @@
-"""A support vector machine with a radial kernel, on statistics of MFCCs and their differences."""
+"""
+A support vector machine on statistics of many kinds of features, each kind with a kernel of its own.
+
+Every kind of features is standardised and reduced to its principal components. Kernels of the kinds are averaged: what
+one kind finds alike, another may not, and none drowns the others. The machine is fitted on the kernel's values at a
+bounded number of landmarks among the training windows (Nystroem's method, Williams and Seeger, NIPS 2000), so that the
+model file does not grow with the data.
+"""
 
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from deepfake_audio.backends import Trained, finished
+from deepfake_audio.backends import Trained
 from deepfake_audio.errors import DataError
-from deepfake_audio.features import OPSET, FeatureSpec
+from deepfake_audio.features import IR_VERSION, OPSET, FeatureSpec
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from deepfake_audio.backends import Examples, FloatArray, Run
 
-PLAIN_SPEC = FeatureSpec(
-    "mfcc",
-    n_fft=1024,
-    window_length=640,
-    n_bands=96,
-    n_coefficients=60,
-    deltas=1,
-    statistics=("mean", "std"),
-)
 _SUMMED: dict[str, Any] = {"statistics": ("mean", "std")}
 _LONG: dict[str, Any] = {"n_fft": 1024, "window_length": 640}
 _SHORT: dict[str, Any] = {"n_fft": 256, "window_length": 256, "hop_length": 64, "n_bands": 24}
-# The envelope, the harmonics at two resolutions, the rhythm, and how bands, bins and phases hang together: each tells
-# what the others do not see, and what is relative to a band's own mean does not change with the microphone.
+PLAIN_SPEC = FeatureSpec("mfcc", n_bands=96, n_coefficients=60, deltas=1, **_LONG, **_SUMMED)
+# The envelope, the harmonics, the rhythm, and how bands hang together: each tells what the others do not see.
 DEFAULT_SPECS = (
-    FeatureSpec("mfcc", n_bands=60, n_coefficients=30, deltas=2, **_SUMMED),
+    PLAIN_SPEC,
     FeatureSpec("lfcc", n_bands=60, n_coefficients=30, deltas=2, **_SUMMED),
-    FeatureSpec("lfcc", n_bands=40, n_coefficients=20, deltas=1, f_min=2_000, f_max=5_000, **_LONG, **_SUMMED),
     FeatureSpec("flatness", n_bands=32, **_LONG, **_SUMMED),
-    FeatureSpec("phase", n_bands=32, **_LONG, **_SUMMED),
-    FeatureSpec("cepstrum", 16_000, 2048, 2048, 640, 100, 800, **_SUMMED),
-    FeatureSpec("cepstrum", 16_000, 1024, 1024, 320, 80, 480, **_SUMMED),
     FeatureSpec("modulation", **_SHORT),
     FeatureSpec("correlation", **_SHORT),
 )
 WINDOW_SECONDS = 3.0
-COPIES = 0  # augmented copies made it worse on sources that it had not seen
+COPIES = 1
 REFIT = True
 EXTRA = None
+
+KERNELS = ("rbf", "linear")
+# Deviations beyond this many are taken for no more than that: one odd number must not hide all others.
+_MOST_DEVIATIONS = 6.0
+# Eigenvalues of the landmarks' kernel below this share of the largest carry nothing but rounding.
+_SMALLEST_EIGENVALUE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -56,79 +54,170 @@ class Options:
 
     Attributes:
         c: What a window on the wrong side costs.
-        kernel: ``rbf`` or ``linear``.
-        n_components: Principal components kept: as good as all features, and the file holds every support vector.
-        gamma_factor: Width of the radial kernel: gamma is this number over the features' total variance.
+        kernel: Of each kind of features: ``rbf`` or ``linear``.
+        gamma: Of the radial kernel, relative to the variance of a kind's features, which is 1.
+        n_components: Principal components of each kind that are kept, at most.
+        n_landmarks: Training windows whose kernel values the machine sees, at most.
     """
 
-    c: float = 1.5
+    c: float = 3.0
     kernel: str = "rbf"
-    n_components: int = 300
-    gamma_factor: float = 1.0
+    gamma: float = 0.5
+    n_components: int = 80
+    n_landmarks: int = 1500
 
     def __post_init__(self) -> None:
         """Refuse what cannot be fitted."""
         checks = {
             "c must be positive": 0 < self.c < math.inf,
-            "kernel must be rbf or linear": self.kernel in ("rbf", "linear"),
+            f"kernel must be one of {', '.join(KERNELS)}": self.kernel in KERNELS,
+            "gamma must be positive": 0 < self.gamma < math.inf,
             "n_components must be positive": self.n_components > 0,
-            "gamma_factor must be positive": 0 < self.gamma_factor < math.inf,
+            "n_landmarks must be 2 to 10,000": 2 <= self.n_landmarks <= 10_000,  # noqa: PLR2004
         }
         for rule, holds in checks.items():
             if not holds:
                 raise DataError(f"svm: {rule}, got {self}")
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """
+    How one kind of features is reduced, and the landmarks in its terms.
+
+    Attributes:
+        mean: Shape (size,).
+        factor: One over deviation and root of the size, shape (size,).
+        axes: Principal axes, half precision, shape (size, n_components).
+        landmarks: Half precision, shape (n_landmarks, n_components).
+    """
+
+    mean: FloatArray
+    factor: FloatArray
+    axes: npt.NDArray[np.float16]
+    landmarks: npt.NDArray[np.float16]
+
+    @property
+    def limit(self) -> FloatArray:
+        """The largest value that a standardised feature may have."""
+        limit: FloatArray = np.float32(_MOST_DEVIATIONS / math.sqrt(len(self.mean)))  # type: ignore[assignment]
+        return limit
+
+    def reduced(self, values: FloatArray) -> FloatArray:
+        """Return the principal components of features of shape (n, size)."""
+        scaled = np.clip((values - self.mean) * self.factor, -self.limit, self.limit)
+        return np.asarray(scaled @ self.axes.astype(np.float32), dtype=np.float32)
+
+
 def train(examples: Examples, held_out: Examples | None, options: Options, run: Run) -> Trained:
-    """Fit scaler, PCA and SVC on all copies of the windows."""
+    """Fit reduction, landmarks and machine on all copies of the windows."""
     del held_out  # nothing here goes in steps that could be watched
-    from sklearn.decomposition import PCA
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
+    from sklearn.svm import LinearSVC
 
     n_copies = len(examples.features)
     features = np.concatenate([copy[examples.chosen] for copy in examples.features])
     is_bonafide, weights = (np.tile(values, n_copies) for values in (examples.is_bonafide, examples.weights))
-    run.report(0, 1, f"fitting {len(features):,} windows of {features.shape[1]} features")
-    reduction = make_pipeline(StandardScaler(), PCA(min(options.n_components, *features.shape), svd_solver="full"))
-    # Each kind of features counts the same, however many numbers it has.
-    scaler = reduction[0].fit(features)
-    scaler.scale_ *= np.sqrt(np.repeat(examples.sizes, examples.sizes))
-    reduced = reduction[1].fit_transform(scaler.transform(features))
-    gamma = options.gamma_factor / float(reduced.var(axis=0).sum())
-    machine = SVC(C=options.c, kernel=options.kernel, gamma=gamma, random_state=run.seed, cache_size=1000)
-    machine.fit(reduced, is_bonafide, sample_weight=weights)
-    model = make_pipeline(*reduction, machine)
-    n_support = int(machine.n_support_.sum())
-    run.report(1, 1, f"{n_support:,} support vectors")
+    run.report(0, 2, f"{len(features):,} windows of {features.shape[1]:,} features")
+    rng = np.random.default_rng(run.seed)
+    # One window twice would be one landmark too many: they come from the windows as they are.
+    n_plain = len(examples.chosen)
+    share = examples.weights / examples.weights.sum()
+    chosen = np.sort(rng.choice(n_plain, min(options.n_landmarks, n_plain), replace=False, p=share))
+    sizes = examples.sizes or (features.shape[1],)
+    parts = np.split(features, np.cumsum(sizes)[:-1], axis=1)
+    kinds = [_fitted(part, n_plain, chosen, options.n_components, run.seed) for part in parts]
+    values = _kernel(kinds, parts, options)
+    whiten = _whitening(values[chosen])
+    run.report(1, 2, f"fitting on {len(chosen):,} landmarks")
+    machine = LinearSVC(C=options.c, dual=False, random_state=run.seed)
+    machine.fit(values @ whiten, is_bonafide, sample_weight=weights)
+    slopes = np.asarray(whiten @ machine.coef_[0], dtype=np.float32)
+    offset = float(machine.intercept_[0])
+    run.report(2, 2, "fitted")
 
     def score(rows: FloatArray) -> npt.NDArray[np.float64]:
-        scores: npt.NDArray[np.float64] = model.decision_function(rows)
-        return scores
+        split = np.split(np.asarray(rows), np.cumsum(sizes)[:-1], axis=1)
+        return np.asarray(_kernel(kinds, split, options) @ slopes + offset, dtype=np.float64)
 
-    facts = {"n_windows": len(features), "n_components": reduced.shape[1], "n_support_vectors": n_support}
-    return Trained(_to_onnx(model, features.shape[1]), score, facts)
+    facts = {"n_windows": len(features), "n_landmarks": len(chosen), "n_kinds": len(kinds)}
+    return Trained(_to_onnx(kinds, sizes, slopes, offset, options), score, facts)
 
 
-def _to_onnx(model: Any, n_features: int) -> Any:
+def _fitted(values: FloatArray, n_plain: int, chosen: npt.NDArray[np.int64], n_components: int, seed: int) -> _Kind:
+    """Fit the reduction of a kind on the windows as they are, the first ``n_plain``."""
+    from sklearn.decomposition import PCA
+
+    plain = values[:n_plain]
+    deviation = plain.std(axis=0)
+    factor = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0) / math.sqrt(values.shape[1])
+    start = _Kind(plain.mean(axis=0), factor.astype(np.float32), np.eye(values.shape[1], dtype=np.float16), np.empty(0))
+    scaled = start.reduced(plain)
+    components = PCA(min(n_components, *scaled.shape), svd_solver="full", random_state=seed).fit(scaled).components_
+    kind = _Kind(start.mean, start.factor, components.T.astype(np.float16), np.empty(0))
+    return _Kind(kind.mean, kind.factor, kind.axes, kind.reduced(plain[chosen]).astype(np.float16))
+
+
+def _kernel(kinds: list[_Kind], parts: list[FloatArray], options: Options) -> FloatArray:
+    """Return the kernel of windows and landmarks, averaged over the kinds, shape (n, n_landmarks)."""
+    total: Any = 0.0
+    for kind, part in zip(kinds, parts, strict=True):
+        a, b = kind.reduced(part), kind.landmarks.astype(np.float32)
+        values = a @ b.T
+        if options.kernel == "rbf":
+            squares = np.square(a).sum(axis=1)[:, np.newaxis] + np.square(b).sum(axis=1)
+            values = np.exp(-options.gamma * np.maximum(squares - 2 * values, 0))
+        total = total + values
+    return np.asarray(total / len(kinds), dtype=np.float32)
+
+
+def _whitening(kernel: FloatArray) -> npt.NDArray[np.float64]:
+    """Return what turns kernel values at the landmarks into coordinates whose dot product is the kernel."""
+    eigenvalues, vectors = np.linalg.eigh(kernel.astype(np.float64))
+    kept = eigenvalues > _SMALLEST_EIGENVALUE * eigenvalues[-1]
+    whitening: npt.NDArray[np.float64] = vectors[:, kept] / np.sqrt(eigenvalues[kept])
+    return whitening
+
+
+def _to_onnx(kinds: list[_Kind], sizes: tuple[int, ...], slopes: FloatArray, offset: float, options: Options) -> Any:
     import onnx
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import FloatTensorType
 
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", FutureWarning
-        )  # the converter reads attributes that scikit-learn 1.9 deprecates
-        converted = convert_sklearn(
-            model,
-            initial_types=[("features", FloatTensorType([None, n_features]))],
-            options={id(model): {"raw_scores": True, "zipmap": False}},
-            target_opset={"": OPSET, "ai.onnx.ml": 3},
-        )
-    # The converter gives a label and two raw scores; the first is scikit-learn's decision function.
-    graph = converted.graph
-    scores = graph.output[1].name
-    graph.initializer.append(onnx.numpy_helper.from_array(np.array(0, dtype=np.int64), "decision"))
-    graph.node.append(onnx.helper.make_node("Gather", [scores, "decision"], ["first_score"], axis=1))
-    return finished(converted, "first_score")
+    nodes: list[Any] = []
+    constants: list[Any] = []
+
+    def constant(values: Any) -> str:
+        constants.append(onnx.numpy_helper.from_array(np.asarray(values), f"constant_{len(constants)}"))
+        return str(constants[-1].name)
+
+    def add(operator: str, *inputs: str, **attributes: Any) -> str:
+        nodes.append(onnx.helper.make_node(operator, list(inputs), [f"tensor_{len(nodes)}"], **attributes))
+        return str(nodes[-1].output[0])
+
+    def widened(values: npt.NDArray[np.float16]) -> str:
+        return add("Cast", constant(values), to=onnx.TensorProto.FLOAT)
+
+    kernels = []
+    ends = np.cumsum(sizes)
+    axis = constant(np.array([1]))
+    for kind, end, size in zip(kinds, ends, sizes, strict=True):
+        part = add("Slice", "features", constant(np.array([end - size])), constant(np.array([end])), axis)
+        scaled = add("Mul", add("Sub", part, constant(kind.mean)), constant(kind.factor))
+        a = add("MatMul", add("Clip", scaled, constant(-kind.limit), constant(kind.limit)), widened(kind.axes))
+        values = add("MatMul", a, widened(kind.landmarks.T))
+        if options.kernel == "rbf":
+            squares = np.square(kind.landmarks.astype(np.float32)).sum(axis=1)
+            own = add("ReduceSum", add("Mul", a, a), axis, keepdims=1)
+            distance = add("Sub", add("Add", own, constant(squares)), add("Mul", values, constant(np.float32(2))))
+            values = add("Exp", add("Mul", distance, constant(np.float32(-options.gamma))))
+        kernels.append(values)
+    weighted = add("MatMul", add("Mean", *kernels), constant(slopes[:, np.newaxis]))
+    score = add("Squeeze", add("Add", weighted, constant(np.float32(offset))), axis)
+    nodes.append(onnx.helper.make_node("Identity", [score], ["score"]))
+    kind_of = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        nodes,
+        "classifier",
+        [onnx.helper.make_tensor_value_info("features", kind_of, ["n", sum(sizes)])],
+        [onnx.helper.make_tensor_value_info("score", kind_of, ["n"])],
+        constants,
+    )
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)

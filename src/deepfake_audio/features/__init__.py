@@ -15,6 +15,7 @@ Kinds of features of shape (channels, n_frames):
 - ``linear``  log power spectrogram, one channel per FFT bin between ``f_min`` and ``f_max``
 - ``mfcc``    DCT of ``mel``, ``n_coefficients`` channels
 - ``lfcc``    DCT of a log spectrogram in ``n_bands`` triangular bands of equal width in Hz
+- ``fine``    ``linear`` without its envelope (the running mean over 320 Hz): tones and gaps at fixed frequencies
 - ``cepstrum``  DCT over all FFT bins of the log spectrum, the energy of the first ``n_coefficients`` in ``n_bands``
   groups: how strong and how regular harmonics are
 - ``flatness``  per mel band the level of its mean power minus the mean level of its bins: 0 dB for a flat band, more
@@ -29,7 +30,7 @@ Kinds that are vectors by themselves:
 
 - ``modulation``   the spectrum over time of each of ``n_bands`` linear bands' log energy, in octaves and above them in
   sixteenths of the frame rate: rhythm, roughness, and the frame rates of vocoders
-- ``correlation``  between the change of each linear band's log energy and that of each, two frames before: shape
+- ``correlation``  between the change of each linear band's log energy and that of each, ``lag`` frames before: shape
   (n_bands * n_bands,)
 """
 

@@ -23,14 +23,22 @@ from deepfake_audio.features.graph import (
     used_bins,
     with_deltas,
 )
-from deepfake_audio.features.spec import FeatureSpec, feature_shape, modulation_bands, modulation_size, n_frames
+from deepfake_audio.features.spec import (
+    FeatureSpec,
+    feature_shape,
+    modulation_bands,
+    modulation_size,
+    n_frames,
+    n_spectra,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 FloatArray = npt.NDArray[np.float32]
 
-_LAG = 2
+# How wide the running mean is that `fine` takes for the envelope.
+_ENVELOPE_HZ = 320.0
 _CEPSTRUM_FLOOR = 1e-3
 _MODULATION_FLOOR = 1e-6
 # Added to magnitudes and deviations that divide.
@@ -48,6 +56,9 @@ def extract(windows: FloatArray, specs: FeatureSpec | Sequence[FeatureSpec], *, 
 
     Returns:
         Shape (n_windows, *feature_shape(specs, window_samples)).
+
+    Raises:
+        DataError: If ``feature_shape`` does.
     """
     specs = (specs,) if isinstance(specs, FeatureSpec) else tuple(specs)
     session = _session(specs, windows.shape[1])
@@ -71,12 +82,16 @@ def frontend(specs: FeatureSpec | Sequence[FeatureSpec], window_samples: int) ->
     Build the front end as an ONNX model.
 
     Its input ``signal`` has shape (n, window_samples), its output ``features`` (n, *feature_shape).
+
+    Raises:
+        DataError: If ``feature_shape`` does.
     """
     specs = (specs,) if isinstance(specs, FeatureSpec) else tuple(specs)
+    shape = feature_shape(specs, window_samples)  # first, since it refuses what the rest could not build
     builder = _Builder(Graph(), window_samples)
     parts = [builder.features(spec) for spec in specs]
     last = parts[0] if len(parts) == 1 else builder.graph.add("Concat", *parts, axis=1)
-    return builder.graph.model(last, window_samples, feature_shape(specs, window_samples))
+    return builder.graph.model(last, window_samples, shape)
 
 
 class _Builder:
@@ -94,11 +109,6 @@ class _Builder:
         frames = n_frames(spec, self.window_samples)
         return statistics(self.graph, x, spec.statistics, frames) if spec.statistics else x
 
-    def _once(self, key: tuple[object, ...], make: Callable[[], Any]) -> Any:
-        if key not in self._shared:
-            self._shared[key] = make()
-        return self._shared[key]
-
     def signal(self, spec: FeatureSpec) -> str:
         """Return the windows, at a level of 1 if the spec wants it."""
         if not spec.normalise_level:
@@ -106,30 +116,37 @@ class _Builder:
         name: str = self._once(("signal",), lambda: normalised(self.graph, INPUT))
         return name
 
-    def _key(self, spec: FeatureSpec) -> tuple[object, ...]:
-        limits = (spec.f_min, spec.f_max) if spec.kind == "linear" else ()
-        return (spec.n_fft, spec.window_length, spec.hop_length, spec.normalise_level, *limits)
-
     def spectrum(self, spec: FeatureSpec) -> tuple[str, str]:
-        """Return real and imaginary part of the spectrum, shape (n, n_frames, n_bins) each."""
-        frames = 1 + self.window_samples // spec.hop_length
+        """Return real and imaginary part of the spectrum, shape (n, n_spectra, n_bins) each."""
+        frames = n_spectra(spec, self.window_samples)
         parts: tuple[str, str] = self._once(
-            ("spectrum", *self._key(spec)), lambda: spectrum(self.graph, self.signal(spec), spec, frames)
+            ("spectrum", *_frame(spec)), lambda: spectrum(self.graph, self.signal(spec), spec, frames)
         )
         return parts
 
     def power(self, spec: FeatureSpec) -> str:
-        """Return the power spectrum, shape (n, n_frames, n_bins)."""
-        name: str = self._once(("power", *self._key(spec)), lambda: squared(self.graph, *self.spectrum(spec)))
+        """Return the power spectrum, shape (n, n_spectra, n_bins)."""
+        name: str = self._once(("power", *_frame(spec)), lambda: squared(self.graph, *self.spectrum(spec)))
         return name
 
     def banded(self, spec: FeatureSpec, filters: npt.NDArray[np.float64]) -> str:
-        """Return the decibels of sums over bands, shape (n, n_frames, n_bands)."""
+        """Return the decibels of sums over bands, shape (n, n_spectra, n_bands)."""
         return decibels(self.graph, self.weighted(self.power(spec), filters))
 
     def weighted(self, x: str, filters: npt.NDArray[np.float64]) -> str:
         """Sum up the last axis, with the rows of a matrix as weights."""
         return self.graph.add("MatMul", x, self.graph.constant(filters.T))
+
+    def _once(self, key: tuple[object, ...], make: Callable[[], Any]) -> Any:
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
+
+
+def _frame(spec: FeatureSpec) -> tuple[object, ...]:
+    """Return all that specs must have in common to share a spectrum."""
+    first, last = used_bins(spec)[[0, -1]]
+    return (spec.n_fft, spec.window_length, spec.hop_length, spec.normalise_level, first, last)
 
 
 # --- kinds -----------------------------------------------------------------------------------------------------
@@ -141,6 +158,15 @@ def _mel(build: _Builder, spec: FeatureSpec) -> str:
 
 def _linear(build: _Builder, spec: FeatureSpec) -> str:
     return channels_first(build.graph, decibels(build.graph, build.power(spec)))
+
+
+def _fine(build: _Builder, spec: FeatureSpec) -> str:
+    graph = build.graph
+    db = decibels(graph, build.power(spec))
+    half = max(1, round(_ENVELOPE_HZ * spec.n_fft / spec.sample_rate / 2))
+    padded = graph.add("Pad", db, graph.constant([0, 0, half, 0, 0, half], np.int64), mode="edge")
+    envelope = graph.add("AveragePool", padded, kernel_shape=[2 * half + 1])
+    return channels_first(graph, graph.add("Sub", db, envelope))
 
 
 def _mfcc(build: _Builder, spec: FeatureSpec) -> str:
@@ -251,15 +277,17 @@ def _correlation(build: _Builder, spec: FeatureSpec) -> str:
     centred = graph.add("Sub", change, graph.add("ReduceMean", change, axes=[2], keepdims=1))
     square = graph.add("ReduceMean", graph.add("Mul", centred, centred), axes=[2], keepdims=1)
     deviation = graph.add("Add", graph.add("Sqrt", square), graph.constant(_TINY))
-    later, earlier = _shifted(graph, graph.add("Div", centred, deviation), _LAG, axis=2)
+    scaled = graph.add("Div", centred, deviation)
+    later, earlier = _shifted(graph, scaled, spec.lag, axis=2) if spec.lag else (scaled, scaled)
     products = graph.add("MatMul", later, graph.add("Transpose", earlier, perm=[0, 2, 1]))
-    n_products = n_frames(spec, build.window_samples) - 1 - _LAG
+    n_products = n_frames(spec, build.window_samples) - 1 - spec.lag
     return graph.add("Flatten", graph.add("Mul", products, graph.constant(1 / n_products)), axis=1)
 
 
 _KINDS: dict[str, Callable[[_Builder, FeatureSpec], str]] = {
     "mel": _mel,
     "linear": _linear,
+    "fine": _fine,
     "mfcc": _mfcc,
     "lfcc": _lfcc,
     "cepstrum": _cepstrum,
@@ -306,4 +334,4 @@ def linear_filters(spec: FeatureSpec) -> npt.NDArray[np.float64]:
 def _averaging(filters: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Scale filters so that each averages; one that is too narrow to have a bin gives 0."""
     sums = filters.sum(axis=1, keepdims=True)
-    return np.divide(filters, sums, out=np.zeros_like(filters), where=sums > 0)
+    return filters / np.where(sums > 0, sums, 1)

@@ -30,6 +30,7 @@ class Graph:
         self._constants: list[Any] = []
 
     def constant(self, values: npt.ArrayLike, dtype: type = np.float32) -> str:
+        """Add a constant and return its name."""
         import onnx
 
         name = f"constant_{len(self._constants)}"
@@ -114,7 +115,7 @@ def _waves(graph: Graph, spec: FeatureSpec, distances: npt.NDArray[np.int64]) ->
 
 def used_bins(spec: FeatureSpec) -> npt.NDArray[np.int64]:
     """Return the FFT bins that are computed: all, for bands; those within the limits where bins are the channels."""
-    return bins(spec) if spec.kind == "linear" else np.arange(1 + spec.n_fft // 2)
+    return bins(spec) if spec.kind in ("linear", "fine") else np.arange(1 + spec.n_fft // 2)
 
 
 def squared(graph: Graph, real: str, imaginary: str) -> str:
@@ -172,6 +173,12 @@ def statistics(graph: Graph, x: str, names: Sequence[str], frames: int) -> str:
         difference = graph.add("Sub", x, mean)
         square = graph.add("Mul", difference, difference)
         parts["std"] = graph.add("Sqrt", graph.add("ReduceMean", square, axes=[2], keepdims=1))
+    if "crest" in names:
+        # The level of the mean power above the mean level: decibels, whatever the channel's own.
+        loudest = graph.add("ReduceMax", x, axes=[2], keepdims=1)
+        power = graph.add("Exp", graph.add("Mul", graph.add("Sub", x, loudest), graph.constant(np.log(10) / 10)))
+        level = logarithm(graph, graph.add("ReduceMean", power, axes=[2], keepdims=1), _POWER_FLOOR)
+        parts["crest"] = graph.add("Sub", graph.add("Add", level, loudest), mean)
     percents = {"min": 0, "max": 100} | {name: int(name[1:]) for name in names if name[0] == "p"}
     if wanted := [name for name in names if name in percents]:
         k = graph.constant([frames], np.int64)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -14,12 +16,21 @@ from deepfake_audio.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Kind = Literal["mfcc", "mel", "lfcc", "linear", "cepstrum", "flatness", "phase", "modulation", "correlation"]
+Kind = Literal["mfcc", "mel", "lfcc", "linear", "fine", "cepstrum", "flatness", "phase", "modulation", "correlation"]
 KINDS: tuple[str, ...] = get_args(Kind)
 # Kinds that sum the frames up themselves; there is nothing left for statistics.
 VECTORS = ("modulation", "correlation")
 # What `phase` gives of each band.
 PHASE_MEASURES = 4
+# By the text of a field's annotation: what its value must be, for Python and in words.
+_TYPES: dict[object, tuple[Any, str]] = {
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": (bool, "true or false"),
+    "Kind": (str, "a text"),
+    "tuple[str, ...]": (tuple, "a list"),
+}
+_STATISTIC = re.compile(r"mean|std|crest|min|max|p([0-9]{1,2}|100)")
 
 
 @dataclass(frozen=True)
@@ -33,13 +44,15 @@ class FeatureSpec:
         n_fft: Length of the FFT in samples.
         window_length: Length of the Hann window in samples, at most ``n_fft``.
         hop_length: Step from frame to frame in samples.
-        n_bands: Bands of all kinds but ``linear``.
+        n_bands: Bands of all kinds but ``linear`` and ``fine``.
         n_coefficients: Coefficients of ``mfcc`` and ``lfcc``, and how many ``cepstrum`` looks at.
         f_min: Lower edge in Hz.
         f_max: Upper edge in Hz, at most half the sample rate.
         deltas: 0, 1 (first) or 2 (first and second differences).
-        statistics: Any of ``mean``, ``std``, ``min``, ``max`` and percentiles such as ``p25``; none keeps the frames.
+        statistics: Any of ``mean``, ``std``, ``crest``, ``min``, ``max`` and percentiles such as ``p25``; none keeps
+            the frames.
         normalise_level: Remove the mean of each window and scale it to a root mean square of 1 first.
+        lag: How many frames lie between what ``correlation`` compares.
     """
 
     kind: Kind
@@ -54,35 +67,51 @@ class FeatureSpec:
     deltas: int = 0
     statistics: tuple[str, ...] = ()
     normalise_level: bool = True
+    lag: int = 2
 
     def __post_init__(self) -> None:
         """Refuse what cannot be computed."""
-        checks = {
-            f"kind must be one of {', '.join(KINDS)}": self.kind in KINDS,
-            "window_length must be between 2 and n_fft": 2 <= self.window_length <= self.n_fft,  # noqa: PLR2004
-            "sample_rate must be 4000 to 384000": 4_000 <= self.sample_rate <= 384_000,  # noqa: PLR2004
-            "n_fft must be even": self.n_fft % 2 == 0,
-            "hop_length must be positive": self.hop_length > 0,
-            "n_bands must be positive": self.n_bands > 0,
-            "n_coefficients must be between 1 and n_bands": (
-                self.kind not in ("mfcc", "lfcc") or 1 <= self.n_coefficients <= self.n_bands
-            ),
-            "n_coefficients must be a multiple of n_bands, at most n_fft / 2": (
-                self.kind != "cepstrum"
-                or (self.n_coefficients % self.n_bands == 0 and 1 <= self.n_coefficients <= self.n_fft // 2)
-            ),
-            f"{' and '.join(VECTORS)} take no deltas and no statistics": (
-                self.kind not in VECTORS or not (self.deltas or self.statistics)
-            ),
-            "f_min < f_max <= sample_rate / 2 must hold": 0 <= self.f_min < self.f_max <= self.sample_rate / 2,
-            "deltas must be 0, 1 or 2": self.deltas in (0, 1, 2),
-            "statistics must be mean, std, min, max or p0 to p100": all(map(_is_statistic, self.statistics)),
-        }
-        for rule, holds in checks.items():
+        self._require_types()
+        self._require(
+            {
+                f"kind must be one of {', '.join(KINDS)}": self.kind in KINDS,
+                "window_length must be between 2 and n_fft": 2 <= self.window_length <= self.n_fft,  # noqa: PLR2004
+                "sample_rate must be 4000 to 384000": 4_000 <= self.sample_rate <= 384_000,  # noqa: PLR2004
+                "n_fft must be even": self.n_fft % 2 == 0,
+                "hop_length must be positive": self.hop_length > 0,
+                "n_bands must be positive": self.n_bands > 0,
+                "f_min < f_max <= sample_rate / 2 must hold": 0 <= self.f_min < self.f_max <= self.sample_rate / 2,
+                "deltas must be 0, 1 or 2": self.deltas in (0, 1, 2),
+                "lag must be 0 to 100": 0 <= self.lag <= 100,  # noqa: PLR2004
+                "statistics must be mean, std, crest, min, max or p0 to p100": all(map(_is_statistic, self.statistics)),
+            }
+        )
+        self._require(
+            {
+                "n_coefficients must be between 1 and n_bands": (
+                    self.kind not in ("mfcc", "lfcc") or 1 <= self.n_coefficients <= self.n_bands
+                ),
+                "n_coefficients must be a multiple of n_bands, at most n_fft / 2": (
+                    self.kind != "cepstrum"
+                    or (self.n_coefficients % self.n_bands == 0 and 1 <= self.n_coefficients <= self.n_fft // 2)
+                ),
+                f"{' and '.join(VECTORS)} take no deltas and no statistics": (
+                    self.kind not in VECTORS or not (self.deltas or self.statistics)
+                ),
+                "an FFT bin must lie between f_min and f_max": len(bins(self)) > 0,
+            }
+        )
+
+    def _require_types(self) -> None:
+        for field in dataclasses.fields(self):
+            value, (fitting, words) = getattr(self, field.name), _TYPES[field.type]
+            if not isinstance(value, fitting) or isinstance(value, bool) != (fitting is bool):  # True is an int as well
+                raise DataError(f"feature spec: {field.name} must be {words}, got {value!r}")
+
+    def _require(self, rules: dict[str, bool]) -> None:
+        for rule, holds in rules.items():
             if not holds:
                 raise DataError(f"feature spec: {rule}, got {self}")
-        if len(bins(self)) == 0:
-            raise DataError(f"feature spec: no FFT bin lies between f_min and f_max, got {self}")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> FeatureSpec:
@@ -96,10 +125,12 @@ class FeatureSpec:
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := set(values) - known:
             raise DataError(f"feature spec: unknown keys {sorted(unknown)}")
-        try:
-            return cls(**{**values, "statistics": tuple(values.get("statistics", ()))})
-        except (TypeError, AttributeError) as error:  # a missing key, or a value of another type
-            raise DataError(f"feature spec: {error}") from error
+        if "kind" not in values:
+            raise DataError(f"feature spec: it needs a kind, one of {', '.join(KINDS)}")
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**fields)
 
     def changed(self, text: str) -> FeatureSpec:
         """
@@ -114,14 +145,15 @@ class FeatureSpec:
         """
         kind, *pairs = text.split(",")
         values: dict[str, Any] = {**self.to_dict(), "kind": kind.strip()}
+        like = {**values, "f_min": 0.0, "f_max": 0.0}  # where a whole number stands, a fraction may
         for pair in pairs:
             key, _, value = (part.strip() for part in pair.partition("="))
             if key not in values:
                 raise DataError(f"features: unknown key {key!r}; keys: {', '.join(list(values)[1:])}")
             try:
-                values[key] = converted(values[key], value)
+                values[key] = converted(like[key], value)
             except ValueError:
-                raise DataError(f"features: {key}={value!r} is not a {type(values[key]).__name__}") from None
+                raise DataError(f"features: {key}={value!r} is not a {type(like[key]).__name__}") from None
         return self.from_dict(values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,11 +177,8 @@ def converted(like: object, text: str) -> object:
     return type(like)(text)  # type: ignore[call-arg]
 
 
-def _is_statistic(name: str) -> bool:
-    percent = name.removeprefix("p")
-    return name in {"mean", "std", "min", "max"} or (
-        name.startswith("p") and percent.isdecimal() and int(percent) <= 100  # noqa: PLR2004
-    )
+def _is_statistic(name: object) -> bool:
+    return isinstance(name, str) and _STATISTIC.fullmatch(name) is not None
 
 
 def bins(spec: FeatureSpec) -> npt.NDArray[np.int64]:
@@ -158,9 +187,14 @@ def bins(spec: FeatureSpec) -> npt.NDArray[np.int64]:
     return np.flatnonzero((hz >= spec.f_min) & (hz <= spec.f_max))
 
 
+def n_spectra(spec: FeatureSpec, window_samples: int) -> int:
+    """Return how many short-time spectra a window of signal gives."""
+    return 1 + window_samples // spec.hop_length
+
+
 def n_frames(spec: FeatureSpec, window_samples: int) -> int:
     """Return how many frames a window of signal gives; the second differences of ``phase`` cost two."""
-    return 1 + window_samples // spec.hop_length - (2 if spec.kind == "phase" else 0)
+    return n_spectra(spec, window_samples) - (2 if spec.kind == "phase" else 0)
 
 
 def modulation_bands(spec: FeatureSpec, window_samples: int) -> list[tuple[int, int]]:
@@ -175,7 +209,7 @@ def modulation_bands(spec: FeatureSpec, window_samples: int) -> list[tuple[int, 
     edges = np.array([*octaves, *(np.arange(2, 9) * rate / 16)])
     hz = np.arange(1 + size // 2) * rate / size
     at = np.searchsorted(hz, edges)
-    return [(int(first), int(last)) for first, last in zip(at[:-1], at[1:], strict=True) if last > first]
+    return [(int(first), int(last)) for first, last in itertools.pairwise(at) if last > first]
 
 
 def modulation_size(spec: FeatureSpec, window_samples: int) -> int:
@@ -184,17 +218,37 @@ def modulation_size(spec: FeatureSpec, window_samples: int) -> int:
 
 
 def feature_shape(specs: FeatureSpec | Sequence[FeatureSpec], window_samples: int) -> tuple[int, ...]:
-    """Return the shape of one window's features: (channels, n_frames), or (n_features,) for vectors, end to end."""
-    if not isinstance(specs, FeatureSpec):
-        shapes = [feature_shape(spec, window_samples) for spec in specs]
-        return shapes[0] if len(shapes) == 1 else (sum(size for (size,) in shapes),)
-    spec = specs
+    """
+    Return the shape of one window's features: (channels, n_frames), or (n_features,) for vectors, end to end.
+
+    Raises:
+        DataError: If a window is too short for a spec, or several do not all give vectors at one sample rate.
+    """
+    specs = (specs,) if isinstance(specs, FeatureSpec) else tuple(specs)
+    shapes = [_shape(spec, window_samples) for spec in specs]
+    if len(specs) == 1:
+        return shapes[0]
+    if not all(spec.is_vector for spec in specs) or len({spec.sample_rate for spec in specs}) != 1:
+        kinds = ", ".join(spec.kind for spec in specs) or "none"
+        raise DataError(f"features: only vectors, of one sample_rate, can be put end to end, got {kinds}")
+    return (sum(size for (size,) in shapes),)
+
+
+def _shape(spec: FeatureSpec, window_samples: int) -> tuple[int, ...]:
+    fewest = {"phase": 3, "modulation": 3, "correlation": max(1, spec.lag) + 2}.get(spec.kind, 1)
+    given = n_spectra(spec, window_samples)
+    if given < fewest:
+        raise DataError(
+            f"features: {spec.kind} needs {fewest} frames or more, a window of {window_samples:,} samples has {given}; "
+            "make the window longer or hop_length shorter"
+        )
     if spec.kind == "modulation":
         return (spec.n_bands * len(modulation_bands(spec, window_samples)),)
     if spec.kind == "correlation":
         return (spec.n_bands**2,)
     channels = {
         "linear": len(bins(spec)),
+        "fine": len(bins(spec)),
         "mfcc": spec.n_coefficients,
         "lfcc": spec.n_coefficients,
         "phase": PHASE_MEASURES * spec.n_bands,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
@@ -151,13 +150,13 @@ def write_runs(records: Sequence[RunRecord], stream: TextIO) -> None:
         held_out = record.held_out
         table.add_row(
             str(number),
-            Text(printable(str(record.recipe.get("name", "")))),
-            f"{held_out.get('n', 0):,}",
-            _percent(held_out.get("eer")),
+            Text(printable(str(record.recipe["name"]))),
+            f"{held_out['n']:,}",
+            _percent(held_out["eer"]),
             _percent(held_out.get("mean_eer")),
-            _percent(held_out.get("balanced_accuracy")),
-            f"{held_out.get('cllr', math.nan):.3f}",
-            f"{held_out.get('calibration_error', math.nan):.3f}",
+            _percent(held_out["balanced_accuracy"]),
+            f"{held_out['cllr']:.3f}",
+            f"{held_out['calibration_error']:.3f}",
             f"{record.seconds:,.0f}",
         )
     console = console_for(stream)
