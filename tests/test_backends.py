@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,15 +12,21 @@ import onnxruntime
 import pytest
 
 from deepfake_audio import backends
-from deepfake_audio.backends import BACKENDS, Backend, Examples, Options, Trained, load_backend, require_extra
-from deepfake_audio.errors import MissingExtraError
+from deepfake_audio.backends import BACKENDS, Backend, Examples, Run, Trained, load_backend, require_extra
+from deepfake_audio.backends.architectures import ARCHITECTURES, POOLINGS
+from deepfake_audio.errors import DataError, MissingExtraError
 from deepfake_audio.features import feature_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     import onnx
 
-WINDOW = 8_000
-SHAPES = {"svm": (40,), "cnn": (32, 51)}
+# Features of a window, and of which kinds they are.
+SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {"svm": ((40,), (24, 10, 6)), "cnn": ((32, 51), ())}
+# What makes training short.
+QUICK: dict[str, dict[str, Any]] = {"svm": {}, "cnn": {"epochs": 4, "batch_size": 16, "averaging": 0.0}}
 
 
 @pytest.fixture(params=BACKENDS)
@@ -35,25 +43,47 @@ def require(extra: str | None) -> None:
         pytest.skip("needs the extra `cnn`")
 
 
-def examples(shape: tuple[int, ...], n: int = 64, seed: int = 0) -> Examples:
-    """Return features in two copies, in which bona fide windows have a trend along the first axis that spoof lacks."""
+def name_of(backend: Backend) -> str:
+    """Return the name of a backend."""
+    return backend.__name__.rpartition(".")[2]
+
+
+def examples(backend: Backend, n: int = 64, seed: int = 0) -> Examples:
+    """
+    Return features in two copies, in which bona fide windows have a trend along the first axis that spoof lacks.
+
+    Between the windows of the examples lie others that are not numbers and must not be looked at.
+    """
+    shape, sizes = SHAPES[name_of(backend)]
     rng = np.random.default_rng(seed)
     is_bonafide = np.arange(n) % 2 == 0
-    features = rng.standard_normal((2, n, *shape)).astype(np.float32)
+    chosen = np.arange(1, 2 * n, 2)
+    features = np.full((2, 2 * n, *shape), np.nan, dtype=np.float32)
     trend = np.linspace(-2, 2, shape[0], dtype=np.float32).reshape(-1, *([1] * (len(shape) - 1)))
-    features[:, is_bonafide] += trend
-    return Examples(features, is_bonafide, np.ones(n))
+    features[:, chosen] = (
+        rng.standard_normal((2, n, *shape)) + np.where(is_bonafide, 1, 0).reshape(-1, *([1] * len(shape))) * trend
+    )
+    return Examples(features, chosen, is_bonafide, np.ones(n), sizes)
 
 
-def shape_for(backend: Backend) -> tuple[int, ...]:
-    """Return small features of the kind that a backend wants."""
-    return SHAPES["svm" if backend.DEFAULT_SPEC.statistics else "cnn"]
+def unseen(backend: Backend, n: int, seed: int) -> np.ndarray[Any, Any]:
+    """Return features of windows, bona fide and spoofed in turn."""
+    new = examples(backend, n, seed)
+    return np.asarray(new.features[0, new.chosen])
 
 
-def trained(backend: Backend, seed: int = 0, **options: Any) -> Trained:
+def trained(
+    backend: Backend,
+    learnt: Examples | None = None,
+    *,
+    seed: int = 0,
+    log_dir: Path | None = None,
+    report: Callable[[int, int, str], None] = lambda *_: None,
+    **options: Any,
+) -> Trained:
     """Train for a moment."""
-    shape = shape_for(backend)
-    return backend.train(examples(shape), examples(shape, 32, seed=1), Options(seed=seed, epochs=4, **options))
+    chosen = backend.Options(**{**QUICK[name_of(backend)], **options})
+    return backend.train(learnt or examples(backend), examples(backend, 32, 1), chosen, Run(seed, log_dir, report))
 
 
 def run(model: Any, features: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -63,25 +93,38 @@ def run(model: Any, features: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return scores
 
 
+def check(backend: Backend, result: Trained) -> None:
+    """Scores are higher for bona fide features never seen before, and ONNX gives the same numbers."""
+    features = unseen(backend, 40, seed=2)
+    native = result.score(features)
+    assert native.shape == (40,)
+    assert native[::2].mean() > native[1::2].mean()
+    np.testing.assert_allclose(run(result.onnx, features), native, atol=1e-4)
+
+
 def test_every_shape_is_known() -> None:
     """A new backend must be added to the shapes of this file."""
-    assert SHAPES.keys() == BACKENDS.keys()
+    assert SHAPES.keys() == QUICK.keys() == BACKENDS.keys()
+
+
+# --- all backends ----------------------------------------------------------------------------------------------
 
 
 def test_learns_and_equals_its_onnx_form(backend: Backend) -> None:
-    """Scores are higher for bona fide features never seen before, and ONNX gives the same numbers."""
-    result = trained(backend)
-    unseen = examples(shape_for(backend), 40, seed=2)
-    native = result.score(unseen.features[0])
-    assert native[unseen.is_bonafide].mean() > native[~unseen.is_bonafide].mean()
-    assert native.shape == (40,)
-    np.testing.assert_allclose(run(result.onnx, unseen.features[0]), native, atol=1e-4)
+    """A backend learns from the chosen windows alone, and its graph is the model that it trained."""
+    check(backend, trained(backend))
+
+
+def test_learns_without_anything_held_out(backend: Backend) -> None:
+    """A model of all data has nothing to watch."""
+    options = backend.Options(**QUICK[name_of(backend)])
+    check(backend, backend.train(examples(backend), None, options, Run()))
 
 
 def test_onnx_takes_any_number_of_windows(backend: Backend) -> None:
     """One window or several give one score each, and a window's score does not depend on its neighbours."""
     result = trained(backend)
-    features = examples(shape_for(backend), 8, seed=3).features[0]
+    features = unseen(backend, 8, seed=3)
     together = run(result.onnx, features)
     alone = [run(result.onnx, features[i : i + 1])[0] for i in range(8)]
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -93,6 +136,19 @@ def test_same_seed_same_model(backend: Backend) -> None:
     assert first == second
 
 
+def test_windows_of_no_weight_do_not_count(backend: Backend) -> None:
+    """Of two kinds of windows that contradict each other, those that weigh more are believed."""
+    plain = examples(backend)
+    first = np.arange(64) < 32
+    for believed in (first, ~first):
+        labels = np.where(first, plain.is_bonafide, ~plain.is_bonafide)
+        weights = np.where(believed, 1.999, 0.001)
+        scores = trained(backend, dataclasses.replace(plain, is_bonafide=labels, weights=weights)).score(
+            unseen(backend, 40, seed=2)
+        )
+        assert (scores[::2].mean() > scores[1::2].mean()) == believed[0]
+
+
 def test_reports_progress_and_facts(backend: Backend) -> None:
     """The last report says that all steps are done, and the facts are plain values."""
     heard: list[tuple[int, int, str]] = []
@@ -102,17 +158,25 @@ def test_reports_progress_and_facts(backend: Backend) -> None:
     assert result.facts
 
 
-def test_default_spec_gives_what_the_backend_wants(backend: Backend) -> None:
-    """Vectors for a backend with statistics, spectrograms for the others."""
-    spec = backend.DEFAULT_SPEC
-    shape = feature_shape(spec, round(backend.WINDOW_SECONDS * spec.sample_rate))
-    assert len(shape) == (1 if spec.statistics else 2)
+def test_default_specs_give_what_the_backend_wants(backend: Backend) -> None:
+    """One kind of thing, vectors or spectrograms; the plain front end is of the same kind."""
+    specs = (*backend.DEFAULT_SPECS, backend.PLAIN_SPEC)
+    assert len({spec.is_vector for spec in specs}) == 1
+    window = round(backend.WINDOW_SECONDS * specs[0].sample_rate)
+    assert len(feature_shape(backend.DEFAULT_SPECS, window)) == len(SHAPES[name_of(backend)][0])
 
 
 def test_model_holds_no_path_of_this_machine(backend: Backend) -> None:
     """A converter must not leave directories or documentation strings behind."""
     model: onnx.ModelProto = trained(backend).onnx
     assert b"/tmp" not in model.SerializeToString()
+
+
+def test_options_are_plain_values(backend: Backend) -> None:
+    """Recipes write options as TOML, so each is a text, a number or a truth."""
+    values = dataclasses.asdict(backend.Options())
+    assert values
+    assert {type(value) for value in values.values()} <= {str, int, float, bool}
 
 
 def test_without_its_extra_a_backend_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,21 +187,114 @@ def test_without_its_extra_a_backend_says_what_to_install(monkeypatch: pytest.Mo
         require_extra(load_backend("cnn"))
 
 
-def test_cnn_writes_tensorboard_logs(tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        pytest.param("svm", {"c": 0.0}, "c must be positive", id="c"),
+        pytest.param("svm", {"c": float("nan")}, "c must be positive", id="c nan"),
+        pytest.param("svm", {"kernel": "cubic"}, "kernel must be", id="kernel"),
+        pytest.param("svm", {"gamma": -1.0}, "gamma must be positive", id="gamma"),
+        pytest.param("svm", {"n_components": 0}, "n_components must be positive", id="components"),
+        pytest.param("svm", {"n_landmarks": 1}, "n_landmarks must be", id="landmarks"),
+        pytest.param("cnn", {"architecture": "vgg"}, "architecture must be one of cnn", id="architecture"),
+        pytest.param("cnn", {"pooling": "max"}, "pooling must be one of average", id="pooling"),
+        pytest.param("cnn", {"loss": "hinge"}, "loss must be one of cross-entropy", id="loss"),
+        pytest.param("cnn", {"epochs": 0}, "epochs and batch_size must be positive", id="epochs"),
+        pytest.param("cnn", {"learning_rate": float("inf")}, "learning_rate must be positive", id="rate"),
+        pytest.param("cnn", {"mix_up": -0.1}, "must not be negative", id="mix-up"),
+        pytest.param("cnn", {"dropout": 1.0}, r"must be in \[0, 1\)", id="dropout"),
+    ],
+)
+def test_options_that_no_training_can_use(name: str, options: dict[str, Any], message: str) -> None:
+    """Each is refused in one line that names the backend."""
+    with pytest.raises(DataError, match=f"^{name}: .*{message}"):
+        load_backend(name).Options(**options)
+
+
+# --- each alone ------------------------------------------------------------------------------------------------
+
+
+def test_svm_with_a_linear_kernel() -> None:
+    """The other kernel learns and converts as well."""
+    svm = load_backend("svm")
+    check(svm, trained(svm, kernel="linear"))
+
+
+def test_svm_with_few_components_and_landmarks() -> None:
+    """Both bound what the file holds."""
+    svm = load_backend("svm")
+    small = trained(svm, n_components=3, n_landmarks=20)
+    check(svm, small)
+    assert small.onnx.ByteSize() < trained(svm).onnx.ByteSize() / 2
+
+
+def test_svm_takes_features_that_never_change() -> None:
+    """A feature that is the same in all windows does no harm."""
+    svm = load_backend("svm")
+    plain = examples(svm)
+    plain.features[:, :, :3] = 7.0
+    result = trained(svm, plain)
+    scores = result.score(unseen(svm, 40, seed=2))
+    assert np.isfinite(scores).all()
+    assert scores[::2].mean() > scores[1::2].mean()
+
+
+def test_svm_without_sizes_takes_all_features_for_one_kind() -> None:
+    """Examples that do not tell of kinds are of one."""
+    svm = load_backend("svm")
+    check(svm, trained(svm, dataclasses.replace(examples(svm), sizes=())))
+
+
+def test_cnn_writes_tensorboard_logs(tmp_path: Path) -> None:
     """With a log directory there are event files afterwards."""
     require("cnn")
-    trained(load_backend("cnn"), log_dir=tmp_path / "logs")
+    trained(load_backend("cnn"), log_dir=tmp_path / "logs", epochs=1)
     assert list((tmp_path / "logs").rglob("events.out.tfevents.*"))
 
 
-def test_cnn_stops_early_and_keeps_the_best_epoch() -> None:
-    """Where validation only gets worse, training ends before the last epoch and the record names the best one."""
+@pytest.mark.parametrize(("architecture", "pooling"), zip(ARCHITECTURES, itertools.cycle(POOLINGS), strict=False))
+def test_cnn_architectures(architecture: str, pooling: str) -> None:
+    """Every network, the poolings in turn, trains and equals its own ONNX form."""
     require("cnn")
     cnn = load_backend("cnn")
-    shape = SHAPES["cnn"]
-    training = examples(shape)
-    backwards = Examples(training.features[:1], ~training.is_bonafide, training.weights)
-    facts = cnn.train(training, backwards, Options(epochs=60)).facts
-    assert facts["epochs"] < 60
-    assert facts["best_epoch"] == 1 + int(np.argmin(facts["history"]["val_loss"]))
-    assert {"loss", "accuracy", "auc", "val_loss", "val_accuracy", "val_auc"} <= facts["history"].keys()
+    result = trained(cnn, architecture=architecture, pooling=pooling, epochs=1)
+    features = unseen(cnn, 8, seed=2)
+    np.testing.assert_allclose(run(result.onnx, features), result.score(features), atol=1e-4)
+    assert result.facts["n_parameters"] > 1000
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"loss": "focal"}, id="focal"),
+        pytest.param({"loss": "one-class"}, id="one-class"),
+        pytest.param({"label_smoothing": 0.1, "averaging": 0.5}, id="smooth"),
+        pytest.param({"mix_up": 0.5, "mask": False}, id="mix-up"),
+        pytest.param({"mix_style": 0.5}, id="mix-style"),
+    ],
+)
+def test_cnn_ways_to_learn(options: dict[str, Any]) -> None:
+    """Every loss and every mixture learns the easy task."""
+    require("cnn")
+    cnn = load_backend("cnn")
+    check(cnn, trained(cnn, **options))
+
+
+def test_cnn_keeps_its_history() -> None:
+    """The facts have the figures of each epoch, of what is learnt and of what is only watched."""
+    require("cnn")
+    history = trained(load_backend("cnn"), epochs=2).facts["history"]
+    assert {"loss", "auc", "val_loss", "val_auc"} <= history.keys()
+    assert {len(values) for values in history.values()} == {2}
+
+
+def test_cnn_only_watches_what_is_held_out() -> None:
+    """What is held out changes the history, and not the model."""
+    require("cnn")
+    cnn = load_backend("cnn")
+    learnt, options = examples(cnn), cnn.Options(**{**QUICK["cnn"], "epochs": 1})
+    watched = examples(cnn, 32, 1)
+    backwards = dataclasses.replace(watched, is_bonafide=~watched.is_bonafide)
+    one, other = (cnn.train(learnt, held_out, options, Run()) for held_out in (watched, backwards))
+    assert one.onnx.SerializeToString(deterministic=True) == other.onnx.SerializeToString(deterministic=True)
+    assert one.facts["history"]["val_auc"] != other.facts["history"]["val_auc"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import io
 import itertools
 import json
@@ -22,19 +23,22 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 import typer
 from signals import RATE, voice
 
 from deepfake_audio import __version__, cli, streams, training
+from deepfake_audio.calibration import OPERATING_POINTS
 from deepfake_audio.detector import Detector
 from deepfake_audio.errors import ModelFileError
+from deepfake_audio.modelfile import read_model, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMMANDS = ("predict", "evaluate", "train")
+COMMANDS = ("predict", "evaluate", "train", "runs")
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 
@@ -207,8 +211,17 @@ def test_main_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             pytest.param(["predict", "a.wav", "--threshold", value], id=f"threshold {value}")
             for value in ("0", "1", "0.0005", "1.5", "-0.5", "nan", "inf", "half")
         ),
-        pytest.param(["train", "data", "-o", "m.onnx"], id="train without backend"),
-        pytest.param(["train", "data", "--backend", "svm"], id="train without output"),
+        pytest.param(["predict", "a.wav", "--operating-point", "worst"], id="no such operating point"),
+        pytest.param(["predict", "a.wav", "--operating-point", "balanced", "--threshold", "0.5"], id="two thresholds"),
+        pytest.param(["evaluate", "data", "--operating-point", "worst"], id="evaluate no such operating point"),
+        pytest.param(["evaluate", "data", "--threshold", "0.5"], id="evaluate threshold"),
+        pytest.param(["train", "data", "-o", "m.onnx"], id="train without backend and recipe"),
+        pytest.param(["train", "data", "-o", "m", "--backend", "svm", "--recipe", "svm"], id="train with both"),
+        pytest.param(["train", "data", "--backend", "svm"], id="train without output and parts"),
+        pytest.param(["train", "data", "--backend", "svm", "--cross-validate", "1"], id="train in one part"),
+        pytest.param(["train", "data", "-o", "m", "--backend", "svm", "--copies", "-1"], id="copies negative"),
+        pytest.param(["train", "data", "--backend", "svm", "-o", "m", "--runs", "m"], id="runs in the model"),
+        pytest.param(["runs"], id="runs without file"),
         pytest.param(["train", "data", "-o", "m", "--backend", "svm", "--window-seconds", "nan"], id="window nan"),
         pytest.param(["train", "data", "-o", "m", "--backend", "svm", "--window-seconds", "31"], id="window too long"),
         pytest.param(["train", "data", "-o", "m", "--backend", "svm", "--seed", "-1"], id="seed negative"),
@@ -371,6 +384,54 @@ def test_threshold(threshold: float | None, verdict: str, run: Run, tiny_model: 
     (changed,) = run(*args, "--threshold", threshold or plain["p_deepfake"]).records
     assert changed["verdict"] == verdict
     assert changed["p_deepfake"] == plain["p_deepfake"]
+
+
+def with_points(tiny_model: Path, path: Path, **points: float) -> Path:
+    """Write a model that stores these operating points."""
+    metadata = read_model(tiny_model).metadata
+    write_model(path, onnx.load(tiny_model), dataclasses.replace(metadata, operating_points=points))
+    return path
+
+
+def test_operating_point(run: Run, tiny_model: Path, genuine: Path, tmp_path: Path) -> None:
+    """The threshold that the model stores under the name decides; the score stays what it is."""
+    model = with_points(tiny_model, tmp_path / "m.onnx", **{"balanced": 0.0, "few-misses": 99.0})
+    args = ("predict", "--model", model, genuine, "-f", "jsonl")
+    (plain,) = run(*args).records
+    (strict,) = run(*args, "--operating-point", "few-misses").records
+    assert (plain["verdict"], strict["verdict"]) == ("genuine", "deepfake")
+    assert strict["llr_genuine"] == plain["llr_genuine"]
+    assert run(*args, "--operating-point", "balanced").records == [plain]
+
+
+def test_operating_point_of_an_evaluation(run: Run, tiny_model: Path, voices: Path, tmp_path: Path) -> None:
+    """Decisions are judged at the stored threshold, and the figures that need none stay."""
+    model = with_points(tiny_model, tmp_path / "m.onnx", **{"few-misses": 99.0})
+    args = ("evaluate", voices, "--model", model, "-f", "json", "-q")
+    plain, strict = (json.loads(run(*args, *more).out) for more in ((), ("--operating-point", "few-misses")))
+    assert (plain["decisions"]["threshold"], strict["decisions"]["threshold"]) == (0.0, 99.0)
+    assert (strict["decisions"]["false_alarm_rate"], strict["decisions"]["miss_rate"]) == (1.0, 0.0)
+    assert strict["eer"] == plain["eer"]
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_operating_point_that_a_model_lacks(
+    command: str, run: Run, tiny_model: Path, genuine: Path, voices: Path, tmp_path: Path
+) -> None:
+    """The message names what the model does store."""
+    path = genuine if command == "predict" else voices
+    for points, found in (({}, "none"), ({"balanced": 0.0, "own": 1.0}, "balanced, own")):
+        model = with_points(tiny_model, tmp_path / "m.onnx", **points)
+        outcome = run(command, path, "--model", model, "--operating-point", "few-misses")
+        message = f"deepfake-audio: {model}: stores no operating point few-misses; it has {found}\n"
+        assert outcome == Outcome(2, "", message)
+
+
+def test_every_operating_point_can_be_asked_for(run: Run, tiny_model: Path, genuine: Path) -> None:
+    """The names of the command line are those that training stores."""
+    assert [point.value for point in cli.OperatingPoint] == list(OPERATING_POINTS)
+    for point in OPERATING_POINTS:
+        assert run("predict", genuine, "--model", tiny_model, "--operating-point", point).code == 0
 
 
 @pytest.mark.parametrize(
@@ -691,7 +752,7 @@ def test_train_with_a_name_that_no_model_may_have(name: str, run: Run) -> None:
     """It is refused before the data are even looked at."""
     result = run("train", "nowhere", "-o", "m", "--backend", "svm", "--name", name)
     assert result.code == 2
-    assert "a model's name has at most 100 printable characters" in result.err
+    assert "the rule is that name has 1 to 100 printable characters" in result.err
 
 
 ENCODINGS = {
@@ -810,16 +871,19 @@ def train_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_train_evaluate_predict(run: Run, voices: Path, deepfake: Path, tmp_path: Path) -> None:
     """A model is trained, measured and used; a record lies beside it."""
     model = tmp_path / "mine.onnx"
-    options = ("--backend", "svm", "--no-augment", "--window-seconds", "1", "--name", "mine ü", "--seed", "5")
-    trained = run("train", voices, "-o", model, *options, "--features", "mfcc,n_coefficients=12,statistics=mean+std")
+    options = ["--backend", "svm", "--copies", "0", "--window-seconds", "1", "--name", "mine ü", "--seed", "5"]
+    options += ["--set", "c=2", "--features", "mfcc,n_coefficients=30,statistics=mean+std"]
+    trained = run("train", voices, "-o", model, *options)
     assert trained.code == 0
-    assert "held-out EER / Cllr" in trained.out
+    assert re.search(r"on what was held out +12 recordings", trained.out)
     assert "mine.onnx (mine ü, SHA-256" in trained.out
     assert trained.err == f"deepfake-audio: {voices} (folders): 30 genuine, 30 deepfake recordings\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.json", "mine.onnx"]
     record = json.loads((tmp_path / "mine.json").read_text())
-    assert record["metadata"]["features"]["n_coefficients"] == 12
-    assert record["metadata"]["training"]["seed"] == 5
+    recipe = record["metadata"]["recipe"]
+    (member,) = recipe["members"]
+    assert (recipe["seed"], recipe["window_seconds"], member["copies"]) == (5, 1.0, 0)
+    assert (member["features"][0]["n_coefficients"], member["options"]["c"]) == (30, 2.0)
     measured = run("evaluate", voices, "--model", model, "-f", "json", "-q")
     assert (measured.code, json.loads(measured.out)["model"]["sha256"]) == (0, record["sha256"])
     (predicted,) = run("predict", deepfake, "--model", model, "-f", "jsonl").records
@@ -833,6 +897,12 @@ def test_train_evaluate_predict(run: Run, voices: Path, deepfake: Path, tmp_path
         pytest.param(["--features", ""], "kind must be one of", id="empty kind"),
         pytest.param(["--features", "mfcc,bands=3"], "features: unknown key 'bands'", id="key"),
         pytest.param(["--features", "mfcc,n_bands=many"], "n_bands='many' is not a int", id="value"),
+        pytest.param(["--set", "trees=3"], "--set trees=3: unknown option 'trees'; options: c", id="option"),
+        pytest.param(["--set", "c"], "--set c: '' is not a float", id="option without value"),
+        pytest.param(["--set", "c=0"], "svm: c must be positive", id="value of an option"),
+        pytest.param(["--copies", "101"], "copies must be 0 to 100", id="copies"),
+        pytest.param(["--seed", str(2**32)], "seed is 0 to 4294967295", id="seed"),
+        pytest.param(["--runs", "nowhere/runs.jsonl"], "there is no directory", id="runs"),
         pytest.param(["--column", "truth=label"], "unknown column 'truth'", id="column of ours"),
         pytest.param(["--column", "label=truth"], "has no column 'truth'", id="column of theirs"),
         pytest.param(["--column", "label"], "--column takes OURS=THEIRS, not 'label'", id="column alone"),
@@ -847,6 +917,84 @@ def test_train_wrong_options(options: list[str], message: str, run: Run, tmp_pat
     assert (outcome.code, outcome.out) == (2, "")
     assert message in " ".join(outcome.err.replace("│", " ").split())
     assert [path.name for path in tmp_path.iterdir()] == ["m.csv"]
+
+
+RECIPE = """
+window_seconds = 1.0
+members = [{ backend = "svm", features = [{ kind = "mfcc", statistics = ["mean", "std"] }], copies = 0 }]
+"""
+
+
+@pytest.mark.usefixtures("train_in_one_process")
+def test_recipe_cross_validation_cache_and_runs(run: Run, voices: Path, tmp_path: Path) -> None:
+    """Without an output the figures are printed; features are kept, runs are noted and shown as a table."""
+    (tmp_path / "mine.toml").write_text(RECIPE)
+    options = ["--recipe", tmp_path / "mine.toml", "--cross-validate", 3, "--quiet"]
+    options += ["--cache", tmp_path / "cache", "--runs", tmp_path / "runs.jsonl"]
+    for more in ((), ("--set", "c=5", "--name", "larger c")):
+        trained = run("train", voices, *options, *more)
+        assert (trained.code, trained.err) == (0, "")
+        assert re.search(r"held out, part 3 +", trained.out)
+        assert "SHA-256" not in trained.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "mine.toml", "runs.jsonl"]
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    shown = run("runs", tmp_path / "runs.jsonl")
+    assert (shown.code, shown.err) == (0, "")
+    header, first, second, *rest = shown.out.splitlines()
+    assert first.split()[:3] == ["1", "svm", "60"]
+    assert second.split()[:4] == ["2", "larger", "c", "60"]
+    assert header.split()[:3] == ["run", "name", "recordings"]
+    assert rest[-1] == "2: members.0.options.c=5.0"
+
+
+@pytest.mark.parametrize("option", [("--features", "mfcc"), ("--set", "c=2"), ("--copies", "0")], ids=lambda o: o[0])
+def test_options_of_a_recipe_with_several_members(option: tuple[str, str], run: Run, tmp_path: Path) -> None:
+    """Which member would be meant is not clear, so the file has to say it."""
+    (tmp_path / "two.toml").write_text('name = "two"\nmembers = [{ backend = "svm" }, { backend = "cnn" }]')
+    outcome = run("train", tmp_path, "--recipe", tmp_path / "two.toml", "-o", tmp_path / "m.onnx", *option)
+    message = "the recipe 'two' has 2 members; change features, options and copies in its file"
+    assert outcome == Outcome(2, "", f"deepfake-audio: {message}\n")
+
+
+def test_a_recipe_that_is_none(run: Run, tmp_path: Path) -> None:
+    """The line names the file and what is wrong in it."""
+    (tmp_path / "bad.toml").write_text("members = 3")
+    outcome = run("train", tmp_path, "--recipe", tmp_path / "bad.toml", "-o", tmp_path / "m.onnx")
+    assert outcome == Outcome(2, "", f"deepfake-audio: {tmp_path}/bad.toml: recipe: members must be an array, got 3\n")
+
+
+@pytest.mark.parametrize("victim", ["data", "recipe", "output"])
+def test_runs_are_not_noted_in_another_file(
+    victim: str, run: Run, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of runs that is the manifest, the recipe or the model itself is refused before any work."""
+    monkeypatch.setattr(training, "read_speech", lambda *_: pytest.fail("work was done"))
+    paths = {"data": tmp_path / "m.csv", "recipe": tmp_path / "mine.toml", "output": tmp_path / "m.onnx"}
+    shutil.copy(manifest, paths["data"])
+    paths["recipe"].write_text(RECIPE)
+    paths["output"].write_text("an older model")
+    before = paths[victim].read_bytes()
+    (tmp_path / "link").symlink_to(paths[victim])
+    options = ("--recipe", paths["recipe"], "-o", paths["output"], "--runs", tmp_path / "link")
+    outcome = run("train", paths["data"], *COLUMNS, *options)
+    assert outcome == Outcome(2, "", f"deepfake-audio: {tmp_path}/link: is an input; give the result another name\n")
+    assert paths[victim].read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read (No such file or directory)"), ("path,label\n", "is no run"), ("", "holds no runs")],
+    ids=["missing", "another file", "empty"],
+)
+def test_runs_that_are_none(content: str | None, message: str, run: Run, tmp_path: Path) -> None:
+    """What is no table of runs is one line."""
+    path = tmp_path / "runs.jsonl"
+    if content is not None:
+        path.write_text(content)
+    outcome = run("runs", path)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert outcome.err.startswith(f"deepfake-audio: {path}")
+    assert message in outcome.err
 
 
 def empty(root: Path, _voices: Path) -> None:
@@ -899,7 +1047,8 @@ def test_train_on_what_cannot_be_learnt_from(
 def test_train_in_spite_of_a_few_bad_files(run: Run, voices: Path, tmp_path: Path) -> None:
     """Up to 5 % of unusable files (here 3 of 63) are left out and named."""
     damaged(3)(tmp_path / "data", voices)
-    outcome = run("train", tmp_path / "data", "--backend", "svm", "-o", tmp_path / "m.onnx", "--no-augment", "-q")
+    (tmp_path / "mine.toml").write_text(RECIPE)
+    outcome = run("train", tmp_path / "data", "--recipe", tmp_path / "mine.toml", "-o", tmp_path / "m.onnx", "-q")
     assert outcome.code == 0
     bad = [f"deepfake-audio: left out: {tmp_path}/data/deepfake/source1/bad{number}.wav" for number in range(3)]
     assert [": ".join(line.split(": ")[:3]) for line in outcome.err.splitlines()] == bad

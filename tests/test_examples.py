@@ -184,7 +184,7 @@ def test_speech_is_read_in_order(speech: Speech, tmp_path: Path, jobs: int) -> N
     """The speech of each recording lies where its end says, with the hash of its file."""
     dataset = with_bad_files(tmp_path / "data", 0)
     heard: list[tuple[int, int, str]] = []
-    read, bad = read_speech(speech, dataset, RATE, jobs, lambda _, *a: heard.append(a))  # type: ignore[arg-type]
+    read, bad = read_speech(speech, dataset, RATE, jobs, lambda _, *a: heard.append(a))
     assert (read.utterances, bad) == (list(dataset.utterances), [])
     assert heard[-1] == (20, 20, "")
     last = examples._speech_of((str(dataset.utterances[-1].path), RATE))
@@ -335,11 +335,16 @@ def test_examples_of_chosen_utterances(speech: Speech, tmp_path: Path) -> None:
 # --- the cache -------------------------------------------------------------------------------------------------
 
 
-def is_cached(maker: ExampleMaker, *args: Any) -> bool:
+def is_cached(
+    maker: ExampleMaker, specs: tuple[FeatureSpec, ...] = (MEAN,), copies: int = 0, how: Augmentation = NEVER
+) -> bool:
     """Return whether features come from the store; they are there afterwards."""
     notes: list[str] = []
-    specs, copies, how = (*args, *((MEAN,), 0, NEVER)[len(args) :])
-    maker.features(specs, copies, how, lambda *_: notes.append(_[-1]), "features")  # type: ignore[arg-type]
+
+    def progress(stage: str, step: int, steps: int, note: str = "") -> None:  # noqa: ARG001
+        notes.append(note)
+
+    maker.features(specs, copies, how, progress, "features")
     return notes == ["from the cache"]
 
 

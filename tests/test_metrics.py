@@ -19,7 +19,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from deepfake_audio.errors import MetricError
-from deepfake_audio.metrics import calibration_error, cllr, decisions, eer, roc_auc
+from deepfake_audio.metrics import calibration_error, cllr, decisions, eer, mean_eer, roc_auc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -318,6 +318,25 @@ def test_calibration_error_of_true_probabilities() -> None:
     bonafide, spoof = normals(2.0)
     p = 1 / (1 + np.exp(2.0 * np.concatenate([bonafide, spoof])))
     assert calibration_error(p, np.repeat([False, True], len(spoof))) == pytest.approx(0.0, abs=1e-3)
+
+
+# --- the mean over sources -------------------------------------------------------------------------------------
+
+
+def test_mean_over_sources() -> None:
+    """A source counts once, however large; one with a single class does not count."""
+    perfect, swapped, one_class = [(9.0, True)] * 5 + [(-9.0, False)], [(-1.0, True), (1.0, False)], [(0.0, True)]
+    trials = [*perfect, *swapped, *one_class]
+    llr, is_genuine = (np.array(column) for column in zip(*trials, strict=True))
+    sources = ["perfect"] * 6 + ["swapped"] * 2 + ["one class"]
+    assert mean_eer(llr, is_genuine, sources) == pytest.approx((0.0 + 1.0) / 2)
+    order = np.random.default_rng(0).permutation(len(trials))
+    assert mean_eer(llr[order], is_genuine[order], [sources[i] for i in order]) == pytest.approx(0.5)
+
+
+def test_no_source_with_both_classes() -> None:
+    """Where genuine speech and deepfakes come from different places there is no such mean."""
+    assert mean_eer(np.array([1.0, -1.0]), np.array([True, False]), ["a", "b"]) is None
 
 
 # --- bad input -------------------------------------------------------------------------------------------------

@@ -38,7 +38,8 @@ METADATA = ModelMetadata(
     calibration=Calibration(2.0, -0.5),
     threshold=0.25,
     margin=0.5,
-    features={"kind": "mfcc"},
+    operating_points={"balanced": 0.0, "few-misses": 1.5},
+    recipe={"members": [{"backend": "svm"}]},
     training={"seed": 3, "facts": [1, None, "ü"]},
     versions={"numpy": "2.0"},
 )
@@ -112,7 +113,10 @@ def test_same_model_same_bytes(tmp_path: Path) -> None:
         pytest.param({"sample_rate": 8_000, "window_samples": 480_000, "hop_samples": 48_000}, id="longest window"),
         pytest.param({"window_samples": 1_600, "hop_samples": 160}, id="shortest window and hop"),
         pytest.param({"name": "声" * 100}, id="longest name"),
-        pytest.param({"training": {"nested": {"deep": [{}]}}, "features": {}, "versions": {}}, id="free parts"),
+        pytest.param(
+            {"training": {"nested": {"deep": [{}]}}, "recipe": {}, "versions": {}, "operating_points": {}},
+            id="free parts",
+        ),
     ],
 )
 def test_metadata_round_trip(changes: dict[str, Any]) -> None:
@@ -135,8 +139,9 @@ def test_a_copy_travels_without_its_session(tmp_path: Path) -> None:
 def test_names_of_shipped_models() -> None:
     """The names stand for files of this package, a path for itself, even one that looks like a name."""
     shipped = modelfile.SHIPPED_DIRECTORY
-    assert resolve_model("default") == shipped / f"{modelfile.DEFAULT}.onnx"
-    assert [resolve_model(name).name for name in modelfile.SHIPPED] == ["svm.onnx", "cnn.onnx"]
+    assert [resolve_model(name) for name in modelfile.SHIPPED] == [
+        shipped / name for name in ("default.onnx", "svm.onnx", "cnn.onnx")
+    ]
     assert resolve_model("./svm") == Path("svm")
     assert resolve_model(Path("models/x.onnx")) == Path("models/x.onnx")
 
@@ -247,9 +252,10 @@ METADATA_TEXTS = {
     "nested without end": ("[" * 100_000, "expected JSON"),
     "list": ("[]", "expected a JSON object"),
     "null": ("null", "expected a JSON object"),
-    "next format": (changed(format=2), "format 2, this version reads format 1"),
-    "format as text": (changed(format="1"), "format '1'"),
-    "format true": (changed(format=True), "format is a bool"),
+    "former format": (changed(format=1), "format 1, this version reads format 2"),
+    "next format": (changed(format=3), "format 3, this version reads format 2"),
+    "format as text": (changed(format="2"), "format '2'"),
+    "format a float": (changed(format=2.0), "format is a float"),
     "no format": (changed(format=...), "format None"),
     "missing key": (changed(margin=..., name=...), "missing keys: margin, name"),
     "unknown key": (changed(command="rm"), "unknown keys: command"),
@@ -282,6 +288,12 @@ METADATA_TEXTS = {
     "scale negative": (changed(calibration={"scale": -1.0, "offset": 0}), r"calibration\.scale must be positive"),
     "scale zero": (changed(calibration={"scale": 0.0, "offset": 0}), r"calibration\.scale must be positive"),
     "scale absurd": (changed(calibration={"scale": 1e300, "offset": 0}), "must be finite"),
+    "operating points a list": (changed(operating_points=[0]), "operating_points is a list"),
+    "operating point a text": (changed(operating_points={"x": "0"}), r"operating_points\.x is a str"),
+    "operating point true": (changed(operating_points={"x": True}), r"operating_points\.x is a bool"),
+    "operating point NaN": (changed(operating_points={"x": float("nan")}), "must be finite"),
+    "operating point absurd": (changed(operating_points={"x": 10**400}), "must be finite"),
+    "recipe a list": (changed(recipe=[]), "recipe is a list"),
     "versions a list": (changed(versions=[]), "versions is a list"),
     "version a number": (changed(versions={"numpy": 2}), r"versions\.numpy is a int"),
 }

@@ -20,8 +20,9 @@ from deepfake_audio.detector import REASONS, Detection, ModelRef, Segment, Skipp
 from deepfake_audio.evaluation import Evaluation, evaluate
 from deepfake_audio.modelfile import ModelMetadata
 from deepfake_audio.reports.records import CSV_COLUMNS, WRITERS, evaluation_record, record
-from deepfake_audio.reports.tables import write_evaluation, write_table, write_training
-from deepfake_audio.training import TrainingRun
+from deepfake_audio.reports.tables import write_evaluation, write_runs, write_table, write_training
+from deepfake_audio.runs import RunRecord
+from deepfake_audio.training import HeldOut, TrainingRun
 
 Result = Detection | Skipped
 
@@ -424,29 +425,96 @@ def test_systems_in_the_table(systems: tuple[tuple[str, int], ...], shown: list[
     assert ("(systems with" in head + tail) == bool(note)
 
 
-def training_run() -> TrainingRun:
+RECIPE: dict[str, Any] = {"name": "[b]mine", "seed": 0, "members": [{"backend": "svm", "options": {"c": 1.0}}]}
+
+
+def training_run(mean_eer: float | None = 0.0567) -> TrainingRun:
     """Return what a training run that never took place would have done."""
     counts = {"bonafide": 1_200, "spoof": 1_300, "sources": 94}
+    held_out = HeldOut(500, 0.1234, mean_eer, 0.875, 0.4567, 0.0444, [0.125, 0.1], {"balanced": 0.0}, {"a.wav": 1.0})
     training: dict[str, Any] = {
-        "data": {"training": counts, "validation": counts, "calibration": counts},
-        "held_out": {"n": 500, "eer": 0.1234, "cllr": 0.4567},
+        "data": {"all": counts, "parts": [counts, {**counts, "spoof": 7}], "fingerprint": "f"},
+        "held_out": held_out.figures(),
         "onnx_difference": 2e-6,
     }
-    metadata = ModelMetadata("[b]mine", "svm", 16_000, 16_000, 8_000, Calibration(1, 0), 0, 0.5, {}, training, {})
-    return TrainingRun("out/[i]mine.onnx", "d" * 64, metadata, {}, [{}], {"speech": 3.4, "backend": 61.7})
+    metadata = ModelMetadata(
+        "[b]mine", "svm", 16_000, 16_000, 8_000, Calibration(1, 0), 0, 0.5, {}, RECIPE, training, {}
+    )
+    bad = [{"path": "x.wav", "reason": "empty", "message": "x.wav: is empty"}]
+    return TrainingRun("out/[i]mine.onnx", "d" * 64, metadata, held_out, [{}], bad, {"reading": 3.4, "training": 61.7})
+
+
+TRAINING_TABLE = """\
+recordings                       1,200 genuine, 1,300 deepfake, 94 sources
+left out as unusable             1
+held out, part 1                 1,200 genuine, 1,300 deepfake, 94 sources: EER 12.5 %
+held out, part 2                 1,200 genuine, 7 deepfake, 94 sources: EER 10.0 %
+on what was held out             500 recordings
+  EER / mean over sources        12.3 % / 5.7 %
+  balanced accuracy              87.5 %
+  Cllr / calibration error       0.457 bits / 0.044
+ONNX equals the original within  2e-06
+seconds                          reading 3, training 62
+model                            out/[i]mine.onnx ([b]mine, SHA-256 dddddddddddddddd...)
+"""
 
 
 def test_training_table() -> None:
     """A training run says what it learnt from, how well it does on what it kept back, and what it wrote."""
     stream = io.StringIO()
     write_training(training_run(), stream)
-    assert trimmed(stream) == (
-        "training recordings              1,200 genuine, 1,300 deepfake, 94 sources\n"
-        "validation recordings            1,200 genuine, 1,300 deepfake, 94 sources\n"
-        "calibration recordings           1,200 genuine, 1,300 deepfake, 94 sources\n"
-        "left out as unusable             1\n"
-        "held-out EER / Cllr              12.3 % / 0.457 bits (500 files)\n"
-        "ONNX equals the original within  2e-06\n"
-        "seconds                          speech 3, backend 62\n"
-        "model                            out/[i]mine.onnx ([b]mine, SHA-256 dddddddddddddddd...)\n"
+    assert trimmed(stream) == TRAINING_TABLE
+
+
+def test_training_table_without_a_model() -> None:
+    """A run that only cross-validates names no model; a mean that does not exist says why."""
+    stream = io.StringIO()
+    write_training(dataclasses.replace(training_run(mean_eer=None), model="", sha256=""), stream)
+    expected = TRAINING_TABLE.replace("12.3 % / 5.7 %", "12.3 % / none has both")
+    assert trimmed(stream) == expected[: expected.index("model  ")]
+
+
+def run_record(
+    name: str = "[b]mine", fingerprint: str = "f", mean_eer: float | None = 0.05, c: float = 1.0
+) -> RunRecord:
+    """Return a line of the table of runs."""
+    recipe = {"name": name, "seed": 0, "members": [{"backend": "svm", "options": {"c": c}}]}
+    held_out = {**training_run().held_out.figures(), "mean_eer": mean_eer}
+    return RunRecord(recipe, held_out, 1234.5, fingerprint)
+
+
+def runs_table(*records: RunRecord) -> str:
+    """Return the table of runs."""
+    stream = io.StringIO()
+    write_runs(records, stream)
+    return trimmed(stream)
+
+
+def test_table_of_runs() -> None:
+    """Each run has its figures, and below stands what differs between the recipes."""
+    assert runs_table(run_record(), run_record("b\nc", c=2.5, mean_eer=None)) == (
+        "run  name     recordings     EER  per source  balanced accuracy   Cllr  calibration error  seconds\n"
+        "1    [b]mine         500  12.3 %       5.0 %             87.5 %  0.457              0.044    1,234\n"
+        "2    b\\nc            500  12.3 %                         87.5 %  0.457              0.044    1,234\n"
+        "\n"
+        "1: members.0.options.c=1.0\n"
+        "\n"
+        "2: members.0.options.c=2.5\n"
     )
+
+
+def test_table_of_one_run() -> None:
+    """A single run differs from nothing."""
+    assert len(runs_table(run_record()).splitlines()) == 2
+
+
+def test_runs_of_different_data() -> None:
+    """Figures of different data cannot be compared, and the table says so."""
+    note = "\nthe runs are of different data: their figures cannot be compared\n"
+    assert runs_table(run_record(), run_record(fingerprint="g")).endswith(note)
+    assert note not in runs_table(run_record(), run_record())
+
+
+def test_names_in_the_table_of_runs() -> None:
+    """A name is shown as it is, one that would move the cursor is not."""
+    assert "[red]x\\x1b[2J" in runs_table(run_record("[red]x\x1b[2J"))

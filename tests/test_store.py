@@ -100,7 +100,7 @@ def test_a_damaged_file_is_no_hit(tmp_path: Path, content: bytes | None) -> None
     [VALUES.astype(np.float64), VALUES.ravel(), np.array([None])],
     ids=["another type", "another shape", "objects"],
 )
-def test_another_array_is_no_hit(tmp_path: Path, values: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_another_array_is_no_hit(tmp_path: Path, values: np.ndarray) -> None:
     """What lies under the key must have the type and the shape that are asked for."""
     np.save(tmp_path / "key.npy", values, allow_pickle=True)
     assert FeatureStore(tmp_path).find("key", SHAPE) is None

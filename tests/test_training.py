@@ -23,7 +23,7 @@ from deepfake_audio.calibration import OPERATING_POINTS
 from deepfake_audio.datasets import Dataset, read_dataset
 from deepfake_audio.detector import Detection, Detector
 from deepfake_audio.errors import DataError, MissingExtraError, OutputError, TrainingError
-from deepfake_audio.features import OPSET, FeatureSpec
+from deepfake_audio.features import OPSET, FeatureSpec, extract
 from deepfake_audio.modelfile import ModelMetadata, read_model
 from deepfake_audio.recipe import Member, Recipe
 from deepfake_audio.training import TrainingRun, train
@@ -148,8 +148,7 @@ def test_figures_are_of_classifiers_that_never_saw_the_part(
     assert runs[100.0].held_out == runs[0.0].held_out
     # It does remember: the model that is written learnt from all, and is sure of each.
     detector = Detector.load(tmp_path / "100.onnx")
-    path = next((voices / "genuine").rglob("*.wav"))
-    (sure,) = (detector.score(path),)
+    sure = detector.score(next((voices / "genuine").rglob("*.wav")))
     assert isinstance(sure, Detection)
     assert sure.llr_genuine is not None
     assert sure.llr_genuine > 50
@@ -200,7 +199,7 @@ def test_classifiers_of_the_parts_are_averaged(voices: Path, tmp_path: Path, mon
     with_stub(monkeypatch, stub)
     train(read_dataset(voices), WHOLE, tmp_path / "m.onnx", parts=3)
     windows = voice(2.0, seed=77).reshape(1, -1)
-    features = training.require_equal.__globals__["features"].extract(windows, WHOLE.members[0].specs)
+    features = extract(windows, WHOLE.members[0].specs)
     expected = np.mean([trained.score(features) for trained in made])
     assert read_model(tmp_path / "m.onnx").score(windows)[0] == pytest.approx(expected, rel=1e-3)
 
@@ -354,7 +353,7 @@ def test_the_cache_changes_nothing(voices: Path, tmp_path: Path) -> None:
     """With features from a directory that earlier runs filled, the same model comes out."""
     stages: list[str] = []
 
-    def progress(stage: str, _step: int, _steps: int, note: str = "") -> None:
+    def progress(stage: str, step: int, steps: int, note: str = "") -> None:  # noqa: ARG001
         stages.append(f"{stage}: {note}")
 
     runs = [

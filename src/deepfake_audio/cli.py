@@ -423,6 +423,8 @@ def train(
         raise typer.BadParameter("give either --backend or --recipe")
     if output is None and cross_validate is None:
         raise typer.BadParameter("without --cross-validate an --output is needed")
+    if runs is not None and runs == output:
+        raise typer.BadParameter("--runs and --output name the same file")
     chosen = read_recipe(recipe) if backend is None else Recipe.of(backend)  # type: ignore[arg-type]
     chosen = chosen.changed(
         features=features, options=options, copies=copies, name=name, seed=seed, window_seconds=window_seconds
@@ -458,10 +460,13 @@ def runs_(
     verbose: Verbose = False,  # noqa: ARG001 - its callback does the work
 ) -> None:
     """
-    Show the table of training runs: what differs between their recipes, and how well each does on what it held out.
+    Show the table of training runs: how well each does on what it held out, and what differs between their recipes.
+
+    Only figures of the same data, held out in as many parts, can be compared.
 
     Examples:
         deepfake-audio runs runs.jsonl
+        deepfake-audio runs runs.jsonl > table.txt
     """
     from deepfake_audio.reports import tables
     from deepfake_audio.runs import read_runs

@@ -40,8 +40,7 @@ MAX_BYTES = 256 << 20
 MAX_NAME = 100
 
 SHIPPED_DIRECTORY = Path(__file__).parent / "models"
-SHIPPED = ("svm", "cnn")
-DEFAULT = "cnn"
+SHIPPED = ("default", "svm", "cnn")
 
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
 # Larger numbers in the metadata could make a log-likelihood ratio infinite, which JSON cannot hold.
@@ -215,8 +214,6 @@ class ModelFile:
 
 def resolve_model(name: str | os.PathLike[str]) -> Path:
     """Return the file of a shipped model (``default``, ``svm``, ``cnn``), or the path itself."""
-    if name == "default":
-        name = DEFAULT
     return SHIPPED_DIRECTORY / f"{name}.onnx" if name in SHIPPED else Path(name)
 
 
@@ -270,7 +267,7 @@ def _read_limited(path: Path) -> bytes:
         if not path.is_file():
             there = "is a directory" if path.is_dir() else "is no regular file"
             what = f"{there}, not a model file" if path.exists() else "there is no such model file"
-            names = ", ".join(("default", *SHIPPED))
+            names = ", ".join(SHIPPED)
             raise ModelFileError(f"{path}: {what}; give a path or one of the shipped models: {names}")
         _refuse_size(path, path.stat().st_size)
         return path.read_bytes()

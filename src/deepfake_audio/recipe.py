@@ -31,7 +31,7 @@ from deepfake_audio.augment import CHANGES, Augmentation
 from deepfake_audio.backends import BACKENDS, load_backend
 from deepfake_audio.errors import DataError, printable
 from deepfake_audio.features import FeatureSpec, converted, feature_shape
-from deepfake_audio.modelfile import DEFAULT, MAX_NAME, SHIPPED, SHIPPED_DIRECTORY, is_model_name
+from deepfake_audio.modelfile import MAX_NAME, SHIPPED, SHIPPED_DIRECTORY, is_model_name
 
 if TYPE_CHECKING:
     import os
@@ -258,8 +258,7 @@ def read_recipe(name: str | os.PathLike[str]) -> Recipe:
     Raises:
         DataError: If it is missing, no TOML, or not a recipe; the message names the file and what is wrong.
     """
-    shipped = DEFAULT if name == "default" else name
-    path = SHIPPED_DIRECTORY / f"{shipped}.toml" if shipped in SHIPPED else Path(name)
+    path = SHIPPED_DIRECTORY / f"{name}.toml" if name in SHIPPED else Path(name)
     try:
         return Recipe.from_dict(tomllib.loads(_read(path).decode()))
     except (ValueError, RecursionError) as error:
@@ -274,7 +273,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as stream:
             content = stream.read(MAX_RECIPE_BYTES + 1)
     except (OSError, ValueError) as error:
-        names = ", ".join(("default", *SHIPPED))
+        names = ", ".join(SHIPPED)
         raise DataError(
             f"cannot be read ({getattr(error, 'strerror', None) or error}); give a TOML file or the name of a shipped "
             f"model: {names}"

@@ -152,7 +152,7 @@ def _fitted(values: FloatArray, n_plain: int, chosen: npt.NDArray[np.int64], n_c
     factor = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0) / math.sqrt(values.shape[1])
     start = _Kind(plain.mean(axis=0), factor.astype(np.float32), np.eye(values.shape[1], dtype=np.float16), np.empty(0))
     scaled = start.reduced(plain)
-    components = PCA(min(n_components, *scaled.shape), svd_solver="full", random_state=seed).fit(scaled).components_
+    components = PCA(min(n_components, *scaled.shape), svd_solver="randomized", random_state=seed).fit(scaled).components_
     kind = _Kind(start.mean, start.factor, components.T.astype(np.float16), np.empty(0))
     return _Kind(kind.mean, kind.factor, kind.axes, kind.reduced(plain[chosen]).astype(np.float16))
 

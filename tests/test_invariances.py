@@ -1,0 +1,179 @@
+"""What must not decide: level, silence, polarity, offset, sample rate, container, length, and, within limits, codecs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from deepfake_audio.datasets import read_dataset
+from deepfake_audio.detector import Detection, Detector
+from deepfake_audio.metrics import eer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from signals import FloatArray
+
+    from deepfake_audio.datasets import Utterance
+
+RATE = 16_000
+Writer = "Callable[[Path, FloatArray], Path]"
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    """Return the default model."""
+    return Detector.load()
+
+
+@pytest.fixture(scope="module")
+def clips(shared: Path) -> list[FloatArray]:
+    """Return 30 development recordings of as many sources as possible, half of them genuine."""
+    of_source: dict[tuple[bool, str], Utterance] = {}
+    for utterance in read_dataset(shared / "corpus" / "manifest.csv").select("dev").utterances:
+        of_source.setdefault((utterance.is_bonafide, utterance.source), utterance)
+    chosen = [[u for (genuine, _), u in of_source.items() if genuine is wanted][:15] for wanted in (True, False)]
+    return [soundfile.read(u.path, dtype="float32")[0] for part in chosen for u in part]
+
+
+def llrs(detector: Detector, paths: Sequence[Path]) -> FloatArray:
+    """Return the log-likelihood ratio of each file."""
+    results = [detector.score(path) for path in paths]
+    assert all(isinstance(result, Detection) and result.llr_genuine is not None for result in results)
+    return np.array([result.llr_genuine for result in results])  # type: ignore[union-attr]
+
+
+def wav(path: Path, signal: FloatArray, rate: int = RATE) -> Path:
+    """Write a WAV file of floating-point numbers."""
+    soundfile.write(path.with_suffix(".wav"), signal, rate, subtype="FLOAT")
+    return path.with_suffix(".wav")
+
+
+@pytest.fixture(scope="module")
+def expected(detector: Detector, clips: list[FloatArray], tmp_path_factory: pytest.TempPathFactory) -> FloatArray:
+    """Return the log-likelihood ratios of the recordings as they are."""
+    directory = tmp_path_factory.mktemp("plain")
+    return llrs(detector, [wav(directory / str(i), clip) for i, clip in enumerate(clips)])
+
+
+def resampled(rate: int) -> Callable[[Path, FloatArray], Path]:
+    """Return a writer at another sample rate."""
+    return lambda path, clip: wav(path, soxr.resample(clip, RATE, rate), rate)
+
+
+def silence(seconds: float, where: str) -> Callable[[Path, FloatArray], Path]:
+    """Return a writer that adds silence before or after."""
+    quiet = np.zeros(round(seconds * RATE), np.float32)
+    return lambda path, clip: wav(path, np.concatenate([quiet, clip] if where == "before" else [clip, quiet]))
+
+
+def changed(change: Callable[[FloatArray], FloatArray]) -> Callable[[Path, FloatArray], Path]:
+    """Return a writer of a changed signal."""
+    return lambda path, clip: wav(path, change(clip))
+
+
+def flac(path: Path, clip: FloatArray) -> Path:
+    """Write 16-bit FLAC."""
+    soundfile.write(path.with_suffix(".flac"), clip, RATE)
+    return path.with_suffix(".flac")
+
+
+HARMLESS: dict[str, Any] = {
+    "silence-2s-before": silence(2.0, "before"),
+    "silence-2s-after": silence(2.0, "after"),
+    "silence-half-second-before": silence(0.5, "before"),
+    "20-db-louder": changed(lambda x: 10 * x),
+    "20-db-softer": changed(lambda x: 0.1 * x),
+    "polarity": changed(lambda x: -x),
+    "offset": changed(lambda x: x + np.float32(0.1)),
+    "44.1-khz": resampled(44_100),
+    "48-khz": resampled(48_000),
+    "flac": flac,
+}
+
+
+@pytest.mark.parametrize("write", HARMLESS.values(), ids=HARMLESS)
+def test_what_is_harmless_changes_little(
+    detector: Detector,
+    clips: list[FloatArray],
+    expected: FloatArray,
+    tmp_path: Path,
+    write: Callable[[Path, FloatArray], Path],
+) -> None:
+    """Half of the recordings change by no more than a fifth of a natural unit."""
+    found = llrs(detector, [write(tmp_path / str(i), clip) for i, clip in enumerate(clips)])
+    assert np.median(np.abs(found - expected)) <= 0.2
+
+
+def encoded(container: str, subtype: str, rate: int, level: float) -> Callable[[Path, FloatArray], Path]:
+    """Return a writer by libsndfile's encoders."""
+
+    def write(path: Path, clip: FloatArray) -> Path:
+        path = path.with_suffix(f".{container.lower()}")
+        signal = clip if rate == RATE else soxr.resample(clip, RATE, rate)
+        options = {"bitrate_mode": "CONSTANT"} if container == "MP3" else {}
+        with soundfile.SoundFile(
+            path, "w", rate, 1, subtype=subtype, format=container, compression_level=level, **options
+        ) as file:
+            file.write(signal)
+        return path
+
+    return write
+
+
+CODECS: dict[str, Any] = {
+    # Levels of libsndfile that give about 128 and 24 kbit/s; the test below measures them.
+    "mp3-128k": encoded("MP3", "MPEG_LAYER_III", 44_100, 0.667),
+    "opus-24k": encoded("OGG", "OPUS", 48_000, 0.93),
+}
+
+
+@pytest.mark.parametrize("write", CODECS.values(), ids=CODECS)
+def test_codecs_change_it_within_limits(
+    detector: Detector,
+    clips: list[FloatArray],
+    expected: FloatArray,
+    tmp_path: Path,
+    write: Callable[[Path, FloatArray], Path],
+) -> None:
+    """Half of the recordings change by no more than odds of 2 to 1."""
+    found = llrs(detector, [write(tmp_path / str(i), clip) for i, clip in enumerate(clips)])
+    assert np.median(np.abs(found - expected)) <= 0.7
+
+
+@pytest.mark.parametrize("seconds", [10, 60])
+def test_repetition_changes_little(
+    detector: Detector, clips: list[FloatArray], expected: FloatArray, tmp_path: Path, seconds: int
+) -> None:
+    """The same speech over and over, up to a minute of it, is worth no more than the speech."""
+    paths = [wav(tmp_path / str(i), np.resize(clip, seconds * RATE)) for i, clip in enumerate(clips)]
+    assert np.median(np.abs(llrs(detector, paths) - expected)) <= 0.5
+
+
+def measured(utterance: Utterance) -> list[float]:
+    """Return seconds of leading silence, loudness in dB, and duration of a file."""
+    signal, rate = soundfile.read(utterance.path)
+    loud = np.flatnonzero(np.abs(signal) > 0.01 * np.abs(signal).max())
+    return [loud[0] / rate, 10 * np.log10(np.mean(signal**2)), len(signal) / rate]
+
+
+def test_silence_loudness_and_duration_alone_say_little(shared: Path) -> None:
+    """A model that is fed nothing else is far from every model of ours, so these data do not teach a shortcut."""
+    dataset = read_dataset(shared / "corpus" / "manifest.csv")
+    parts = {}
+    for part in ("train", "dev"):
+        utterances = dataset.select(part).utterances[::2]
+        values = np.array([measured(u) for u in utterances])
+        parts[part] = (values, np.array([u.is_bonafide for u in utterances]))
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(*parts["train"])
+    values, is_genuine = parts["dev"]
+    scores = model.decision_function(values)
+    assert eer(scores[is_genuine], scores[~is_genuine]).rate > 0.35
