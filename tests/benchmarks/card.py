@@ -116,7 +116,9 @@ def main() -> None:
     llr = llrs(detector, [row["path"] for row in rows])
     known = ~np.isnan(llr)
     sources = np.array([row["source"] for row in rows])
-    print("| | genuine / deepfake | EER % | genuine called deepfake % | deepfake called genuine % |\n|---|---|---|---|---|")
+    print(
+        "| | genuine / deepfake | EER % | genuine called deepfake % | deepfake called genuine % |\n|---|---|---|---|---|"
+    )
 
     def line(name: str, chosen: np.ndarray[Any, Any]) -> None:
         chosen = chosen & known

@@ -75,12 +75,12 @@ ARCHITECTURES: dict[str, Callable[[Any, Any, float], Any]] = {
 
 
 def average(keras: Any, x: Any) -> Any:
-    """The mean over bands and frames."""
+    """Return the mean over bands and frames."""
     return keras.layers.GlobalAveragePooling2D()(x)
 
 
 def attentive(keras: Any, x: Any) -> Any:
-    """Mean and deviation over frames, weighted by what the network finds telling (arXiv 1803.10963)."""
+    """Return mean and deviation over frames, weighted by what the network finds telling (arXiv 1803.10963)."""
     layers, ops = keras.layers, keras.ops
     x = ops.mean(x, axis=1)
     weights = layers.Conv1D(x.shape[-1], 1)(layers.Conv1D(32, 1, activation="tanh")(x))

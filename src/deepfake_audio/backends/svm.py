@@ -9,6 +9,7 @@ model file does not grow with the data.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -147,14 +148,15 @@ def _fitted(values: FloatArray, n_plain: int, chosen: npt.NDArray[np.int64], n_c
     """Fit the reduction of a kind on the windows as they are, the first ``n_plain``."""
     from sklearn.decomposition import PCA
 
-    plain = values[:n_plain]
+    plain, size = values[:n_plain], values.shape[1]
     deviation = plain.std(axis=0)
-    factor = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0) / math.sqrt(values.shape[1])
-    start = _Kind(plain.mean(axis=0), factor.astype(np.float32), np.eye(values.shape[1], dtype=np.float16), np.empty(0))
-    scaled = start.reduced(plain)
-    components = PCA(min(n_components, *scaled.shape), svd_solver="randomized", random_state=seed).fit(scaled).components_
-    kind = _Kind(start.mean, start.factor, components.T.astype(np.float16), np.empty(0))
-    return _Kind(kind.mean, kind.factor, kind.axes, kind.reduced(plain[chosen]).astype(np.float16))
+    factor = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0) / math.sqrt(size)
+    nothing = np.empty((0, 0), dtype=np.float16)
+    kind = _Kind(plain.mean(axis=0), factor.astype(np.float32), np.eye(size, dtype=np.float16), nothing)
+    scaled = kind.reduced(plain)
+    reduction = PCA(min(n_components, *scaled.shape), svd_solver="randomized", random_state=seed).fit(scaled)
+    kind = dataclasses.replace(kind, axes=reduction.components_.T.astype(np.float16))
+    return dataclasses.replace(kind, landmarks=kind.reduced(plain[chosen]).astype(np.float16))
 
 
 def _kernel(kinds: list[_Kind], parts: list[FloatArray], options: Options) -> FloatArray:

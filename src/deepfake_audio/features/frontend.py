@@ -206,21 +206,20 @@ def _phase(build: _Builder, spec: FeatureSpec) -> str:
     unit = _unit(graph, *build.spectrum(spec))
     in_time, in_frequency = _turn(graph, unit, axis=1), _turn(graph, unit, axis=2)
     both = _turn(graph, in_time, axis=2)
-    # From bin to bin, the advance of the phase in a hop grows by this much.
-    angle = 2 * np.pi * spec.hop_length / spec.n_fft
-    beyond = graph.add(
-        "Add",
-        graph.add("Mul", both[0], graph.constant(np.cos(angle))),
-        graph.add("Mul", both[1], graph.constant(np.sin(angle))),
-    )
-    measures = (_turn(graph, in_time, axis=1)[0], in_frequency[0], _turn(graph, in_frequency, axis=2)[0], beyond)
+    measures = (_turn_real(graph, in_time, axis=1), in_frequency[0], _turn_real(graph, in_frequency, axis=2), *both)
     filters = linear_filters(spec)
     zero, frames, axis = (graph.constant([n], np.int64) for n in (0, n_frames(spec, build.window_samples), 1))
     bands = []
-    for measure, missing_bins in zip(measures, (0, 1, 2, 1), strict=True):
+    for measure, missing_bins in zip(measures, (0, 1, 2, 1, 1), strict=True):
         weights = _averaging(filters[:, : filters.shape[1] - missing_bins])
-        bands.append(build.weighted(graph.add("Slice", measure, zero, frames, axis), weights))
-    return channels_first(graph, graph.add("Concat", *bands, axis=2))
+        bands.append(graph.add("Slice", build.weighted(measure, weights), zero, frames, axis))
+    # From bin to bin, the advance of the phase in a hop grows by this much.
+    angle = 2 * np.pi * spec.hop_length / spec.n_fft
+    real, imaginary = (
+        graph.add("Mul", band, graph.constant(part))
+        for band, part in zip(bands[3:], (np.cos(angle), np.sin(angle)), strict=True)
+    )
+    return channels_first(graph, graph.add("Concat", *bands[:3], graph.add("Add", real, imaginary), axis=2))
 
 
 def _unit(graph: Graph, real: str, imaginary: str) -> tuple[str, str]:
@@ -235,6 +234,12 @@ def _turn(graph: Graph, x: tuple[str, str], axis: int) -> tuple[str, str]:
     real = graph.add("Add", graph.add("Mul", later, earlier), graph.add("Mul", later_i, earlier_i))
     imaginary = graph.add("Sub", graph.add("Mul", later_i, earlier), graph.add("Mul", later, earlier_i))
     return real, imaginary
+
+
+def _turn_real(graph: Graph, x: tuple[str, str], axis: int) -> str:
+    """Return the real part of ``_turn``: of what nobody reads, nothing is computed."""
+    products = [graph.add("Mul", *_shifted(graph, part, 1, axis)) for part in x]
+    return graph.add("Add", *products)
 
 
 def _shifted(graph: Graph, x: str, lag: int, axis: int) -> tuple[str, str]:
