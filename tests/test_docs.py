@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -20,11 +21,12 @@ import pytest
 from typer.models import ArgumentInfo
 
 from deepfake_audio import cli
+from deepfake_audio.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-COMMANDS = (cli.predict, cli.evaluate, cli.train, cli.synthesize)
+COMMANDS = (cli.predict, cli.evaluate, cli.train, cli.runs_, cli.synthesize)
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 OPTIONS = re.compile(r"(?<=<!-- options: )([^>]*-->\n)(.*?)(?=<!-- end of options -->)", re.DOTALL)
@@ -34,7 +36,7 @@ def options_reference() -> str:
     """Return every argument and option of every command as Markdown, from the declarations that make ``--help``."""
     lines = []
     for command in COMMANDS:
-        lines += [f"### `deepfake-audio {command.__name__}`", "", "| | |", "|---|---|"]
+        lines += [f"### `deepfake-audio {command.__name__.rstrip('_')}`", "", "| | |", "|---|---|"]
         lines += [f"| {_names(*p)} | {_help(*p)} |" for p in _parameters(command)]
         lines.append("")
     return "\n".join(lines)
@@ -101,6 +103,12 @@ def test_every_parameter_has_help() -> None:
     assert [(c.__name__, name) for c in COMMANDS for name, _, declared, _ in _parameters(c) if not declared.help] == []
 
 
+def test_recipe_of_the_readme() -> None:
+    """The recipe that the README shows can be used as it stands."""
+    (text,) = code_blocks("toml")
+    assert len(Recipe.from_dict(tomllib.loads(text)).members) == 2
+
+
 @pytest.mark.parametrize(("command", "output"), console_examples())
 def test_console_examples_print_what_the_readme_says(command: str, output: str) -> None:
     """Each console example is run, and its output compared; digits may differ in the last place shown."""
@@ -116,12 +124,17 @@ def test_script_examples_run(tmp_path: Path, voices: Path) -> None:
     """The shell examples run as they stand, on recordings made for the test under the names that they use."""
     for name in ("my-recordings", "other-recordings"):
         shutil.copytree(voices, tmp_path / name)
-    shutil.copytree(voices / "genuine", tmp_path / "uploads")
+    for name in ("uploads", "my-genuine-recordings"):
+        shutil.copytree(voices / "genuine", tmp_path / name)
+    (tmp_path / "both.toml").write_text(code_blocks("toml")[0])
     spoken = ROOT / "tests" / "data" / "synthetic.flac"
     for name in ("call.wav", "voice-note.mp3"):
         shutil.copy(spoken, tmp_path / name)  # the content decides, not the suffix
     lines = [
-        line for block in code_blocks("sh") for line in block.splitlines() if not line.startswith("python3 -m venv")
+        line
+        for block in code_blocks("sh")
+        for line in block.splitlines()
+        if not line.startswith(("python3 -m venv", "pip install"))
     ]
     assert len(lines) >= 6
     for line in lines:

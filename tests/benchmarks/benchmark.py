@@ -112,16 +112,16 @@ def main() -> None:
         row("predict, cold / a process with one librosa mfcc", times["predict"] / times["librosa"], 0.5)
         row("predict --help / a process with one librosa mfcc", times["help"] / times["librosa"], 0.4)
         row("predict, peak memory", peak_mib([*PREDICT, files[0]]), 150, " MiB")
-        for model in ("svm", "cnn"):
-            row(f"{model}: audio per second on one core", throughput(model, files[:300]), 200, " s", at_most=False)
-        for model in ("svm", "cnn"):
+        for model, least in (("default", 150), ("svm", 300), ("cnn", 200)):
+            row(f"{model}: audio per second on one core", throughput(model, files[:300]), least, " s", at_most=False)
+        for model in ("default", "svm", "cnn"):
             one, two = (
-                statistics.median(seconds([*PREDICT, "--backend", model, "--jobs", jobs, str(clips)]) for _ in range(3))
+                statistics.median(seconds([*PREDICT, "--model", model, "--jobs", jobs, str(clips)]) for _ in range(3))
                 for jobs in "12"
             )
             row(f"{model}: 1,000 files, --jobs 1 / --jobs 2", one / two, 1.6, at_most=False)
             short, long = (
-                peak_mib([*PREDICT, "--backend", model, str(long_wav(directory / f"{n}.wav", n))]) for n in (1, 120)
+                peak_mib([*PREDICT, "--model", model, str(long_wav(directory / f"{n}.wav", n))]) for n in (1, 120)
             )
             row(f"{model}: memory, 2 hours - 1 minute", long - short, 50, " MiB")
     Console(width=120).print(table)

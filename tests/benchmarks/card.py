@@ -1,8 +1,8 @@
 """
-The tables of the model card: one model on a labelled manifest, by family, language and condition, with intervals.
+The tables of the model card: a model on a labelled manifest, by family, language and condition, with intervals.
 
-Run by hand: ``python tests/benchmarks/card.py ../shared/corpus/manifest.csv dev default``. Intervals are the middle 95 %
-of 1,000 resamplings of whole sources.
+Run by hand: ``python tests/benchmarks/card.py ../shared/corpus/manifest.csv dev default``. Intervals are the middle
+95 % of 1,000 resamplings of whole sources.
 """
 
 from __future__ import annotations
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 RATE = 16_000
 N_RESAMPLINGS = 1_000
 Row = dict[str, str]
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def read(manifest: Path, split: str) -> list[Row]:
@@ -116,15 +122,14 @@ def main() -> None:
     llr = llrs(detector, [row["path"] for row in rows])
     known = ~np.isnan(llr)
     sources = np.array([row["source"] for row in rows])
-    print(
-        "| | genuine / deepfake | EER % | genuine called deepfake % | deepfake called genuine % |\n|---|---|---|---|---|"
-    )
+    say("| | genuine / deepfake | EER % | genuine called deepfake % | deepfake called genuine % |")
+    say("|---|---|---|---|---|")
 
     def line(name: str, chosen: np.ndarray[Any, Any]) -> None:
         chosen = chosen & known
         counts = f"{(genuine & chosen).sum()} / {(~genuine & chosen).sum()}"
         cells = with_intervals(llr[chosen], genuine[chosen], sources[chosen].tolist(), threshold)
-        print(f"| {name} | {counts} | {' | '.join(cells)} |", flush=True)
+        say(f"| {name} | {counts} | {' | '.join(cells)} |")
 
     line("all", known)
     for column in ("family", "language"):
@@ -133,7 +138,7 @@ def main() -> None:
             here = values == value
             if column == "family" and value == "human":
                 continue
-            if here.sum() >= 20:  # noqa: PLR2004 - fewer say nothing
+            if here.sum() >= 20:  # fewer say nothing
                 line(f"{column}: {value}", (here | genuine) if column == "family" else here)
     some = np.flatnonzero(known)[::5]
     for name, encode in CONDITIONS.items():
@@ -147,7 +152,7 @@ def main() -> None:
         scored = ~np.isnan(values)
         cells = with_intervals(values[scored], genuine[some][scored], sources[some][scored].tolist(), threshold)
         counts = f"{genuine[some][scored].sum()} / {(~genuine[some][scored]).sum()}"
-        print(f"| every fifth, {name} | {counts} | {' | '.join(cells)} |", flush=True)
+        say(f"| every fifth, {name} | {counts} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
