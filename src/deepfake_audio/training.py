@@ -375,5 +375,5 @@ def _data_facts(dataset: Dataset, data: _Data) -> dict[str, Any]:
 
 def _versions(backends: set[str]) -> dict[str, str]:
     names = ["numpy", "librosa", "onnx", "onnxruntime", "scikit-learn"]
-    names += ["skl2onnx"] * ("svm" in backends) + ["keras", "tensorflow", "tf2onnx"] * ("cnn" in backends)
+    names += ["keras", "tensorflow", "tf2onnx"] * ("cnn" in backends)
     return {"deepfake-audio": __version__, **{name: importlib.metadata.version(name) for name in names}}
