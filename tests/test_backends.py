@@ -252,7 +252,7 @@ def test_cnn_writes_tensorboard_logs(tmp_path: Path) -> None:
     assert list((tmp_path / "logs").rglob("events.out.tfevents.*"))
 
 
-@pytest.mark.parametrize(("architecture", "pooling"), zip(ARCHITECTURES, itertools.cycle(POOLINGS), strict=False))
+@pytest.mark.parametrize(("architecture", "pooling"), list(zip(ARCHITECTURES, itertools.cycle(POOLINGS), strict=False)))
 def test_cnn_architectures(architecture: str, pooling: str) -> None:
     """Every network, the poolings in turn, trains and equals its own ONNX form."""
     require("cnn")
