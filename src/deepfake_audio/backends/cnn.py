@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepfake_audio.augment import freq_mix_style, mask_spectrogram
+from deepfake_audio.augment import freq_mix_style, mask_spectrogram, mix_up
 from deepfake_audio.backends import Trained, finished
 from deepfake_audio.backends.architectures import ARCHITECTURES, POOLINGS
 from deepfake_audio.errors import DataError
@@ -30,7 +30,7 @@ PLAIN_SPEC = FeatureSpec("mel", n_fft=1024, window_length=640, n_bands=80)
 DEFAULT_SPECS = (PLAIN_SPEC,)
 WINDOW_SECONDS = 3.0
 COPIES = 4
-REFIT = False  # the mean of the networks of all parts is better than one network of all data
+REFIT = False  # the networks of the parts are there already, and their mean is kept
 EXTRA = "cnn"
 
 LOSSES = ("cross-entropy", "focal", "one-class")
@@ -242,8 +242,8 @@ def _changed(
     if options.mask:
         features = np.stack([mask_spectrogram(picture, rng) for picture in features])
     if options.mix_up:
-        share, other = float(rng.beta(options.mix_up, options.mix_up)), rng.permutation(len(features))
-        features = share * features + (1 - share) * features[other]
+        other = rng.permutation(len(features))
+        features, share = mix_up(features, features[other], rng, options.mix_up)
         targets = share * targets + (1 - share) * targets[other]
         weights = share * weights + (1 - share) * weights[other]
     return features, targets, weights
