@@ -8,6 +8,7 @@ from typing import Any
 import librosa
 import numpy as np
 import numpy.typing as npt
+import scipy.fft
 import scipy.ndimage
 import scipy.signal
 from librosa.filters import mel as mel_weights
@@ -204,3 +205,12 @@ def _correlation(signal: FloatArray, spec: FeatureSpec) -> Array:
     scaled = (change - change.mean(axis=1, keepdims=True)) / (change.std(axis=1, keepdims=True) + 1e-6)
     later, earlier = scaled[:, spec.lag :], scaled[:, : scaled.shape[1] - spec.lag]
     return np.array([[np.mean(one * other) for other in earlier] for one in later]).ravel()
+
+
+def texture_power(frames: Array, height: int, length: int) -> Array:
+    """Return the mean squares of the DCT of all patches of frames, shape (n_regions, height, length)."""
+    centred = frames.astype(np.float64) - frames.mean(axis=1, keepdims=True, dtype=np.float64)
+    patches = np.lib.stride_tricks.sliding_window_view(centred, (height, length))[:, :: max(1, length // 6)]
+    squares = scipy.fft.dctn(patches, axes=(2, 3), norm="ortho") ** 2
+    rows = len(squares) // 4
+    return np.stack([squares[region * rows :][:rows].mean(axis=(0, 1)) for region in range(4)])

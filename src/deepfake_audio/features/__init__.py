@@ -26,6 +26,11 @@ Kinds of features of shape (channels, n_frames):
 Deltas are stacked below as further channels. With ``statistics`` the frames are summed up and the result is a
 vector: all channels of the first statistic, then all of the second, and so on.
 
+The statistic ``texture<A>x<B>``, such as ``texture7x13``, is a local modulation spectrum: how strong each ripple is,
+that is each coefficient of the two-dimensional DCT of a patch of A channels by B frames, on average over all patches
+within each of four ranges of channels. It hears the grain of a picture: how sharp onsets are, how harmonics stand or
+glide, and how rough the noise between them is.
+
 Kinds that are vectors by themselves:
 
 - ``modulation``   the spectrum over time of each of ``n_bands`` linear bands' log energy, in octaves and above them in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -106,8 +107,10 @@ class _Builder:
         """Add a kind of features and return the name of its tensor."""
         x = _KINDS[spec.kind](self, spec)
         x = with_deltas(self.graph, x, spec.deltas)
-        frames = n_frames(spec, self.window_samples)
-        return statistics(self.graph, x, spec.statistics, frames) if spec.statistics else x
+        if not spec.statistics:
+            return x
+        frames = feature_shape(dataclasses.replace(spec, statistics=()), self.window_samples)
+        return statistics(self.graph, x, spec.statistics, frames)
 
     def signal(self, spec: FeatureSpec) -> str:
         """Return the windows, at a level of 1 if the spec wants it."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_audio.features.spec import FeatureSpec, bins
+from deepfake_audio.features.spec import TEXTURE_REGIONS, FeatureSpec, bins, texture_patch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ OUTPUT = "features"
 _DELTA_WIDTH = 9
 _TOP_DB = 80.0
 _POWER_FLOOR = 1e-10
+_TEXTURE_FLOOR = 1e-6
 
 
 class Graph:
@@ -165,8 +166,9 @@ def with_deltas(graph: Graph, x: str, order: int) -> str:
     return graph.add("Concat", *orders, axis=1) if order else x
 
 
-def statistics(graph: Graph, x: str, names: Sequence[str], frames: int) -> str:
-    """Sum up the frames: from (n, channels, n_frames) to (n, len(names) * channels)."""
+def statistics(graph: Graph, x: str, names: Sequence[str], shape: Sequence[int]) -> str:
+    """Sum up the frames, of a shape (channels, n_frames): from (n, *shape) to (n, size), all names end to end."""
+    frames = shape[1]
     mean = graph.add("ReduceMean", x, axes=[2], keepdims=1)
     parts = {"mean": mean}
     if "std" in names:
@@ -185,8 +187,57 @@ def statistics(graph: Graph, x: str, names: Sequence[str], frames: int) -> str:
         ordered = graph.add("TopK", x, k, n_outputs=2, axis=2, largest=0, sorted=1)
         for name in wanted:
             parts[name] = _percentile(graph, ordered, percents[name], frames)
-    vectors = [graph.add("Squeeze", parts[name], graph.constant([2], np.int64)) for name in names]
-    return graph.add("Concat", *vectors, axis=1)
+    for name in names:
+        if patch := texture_patch(name):
+            parts[name] = _texture(graph, graph.add("Sub", x, mean), patch, shape)
+    return graph.add("Concat", *(graph.add("Flatten", parts[name], axis=1) for name in names), axis=1)
+
+
+def _texture(graph: Graph, centred: str, patch: tuple[int, int], shape: Sequence[int]) -> str:
+    """
+    Add how strong ripples are, in decibels: from (n, channels, n_frames) to (n, n_regions * (A * B - 1)).
+
+    A ripple is a coefficient (i, j) of the orthonormal DCT-II of a patch of A channels by B frames. Its square is
+    averaged over a region: ``rows`` neighbouring places of the patch in channels, and every ``step``-th in frames. The
+    region is slowest, from the bottom, then come i and j. (0, 0), the level of the patch, is left out.
+
+    Over frames the DCT is a convolution. Over channels none is computed: where R are the products of a region's
+    channels, summed over its places, the sum of a coefficient's squares is a quadratic form in R. That takes a quarter
+    of the time, for which float32 rounds at a millionth of the strongest ripple.
+    """
+    (height, length), (channels, frames) = patch, shape
+    step = max(1, length // 6)
+    rows, places = (channels - height + 1) // TEXTURE_REGIONS, (frames - length) // step + 1
+    width = rows + height - 1
+    image = graph.add("Unsqueeze", centred, graph.constant([1], np.int64))
+    waves = graph.constant(cosines(length, length)[:, np.newaxis, np.newaxis, :])
+    ripples = graph.add("Conv", image, waves, strides=[1, step])  # (n, j, channels, places)
+    first = rows * np.arange(TEXTURE_REGIONS)[:, np.newaxis]
+    regions = graph.add("Gather", ripples, graph.constant(first + np.arange(width), np.int64), axis=2)
+    products = graph.add("MatMul", regions, graph.add("Transpose", regions, perm=[0, 1, 2, 4, 3]))
+    flat = graph.add("Reshape", products, graph.constant([0, length, TEXTURE_REGIONS, width * width], np.int64))
+    sums = graph.add("MatMul", flat, _quadratic_forms(graph, height, rows))  # (n, j, region, i)
+    order = np.arange(length * TEXTURE_REGIONS * height).reshape(length, TEXTURE_REGIONS, height).transpose(1, 2, 0)
+    kept = graph.constant(order.reshape(TEXTURE_REGIONS, -1)[:, 1:].ravel(), np.int64)
+    ordered = graph.add("Gather", graph.add("Flatten", sums, axis=1), kept, axis=1)
+    return logarithm(graph, graph.add("Mul", ordered, graph.constant(1 / (rows * places))), _TEXTURE_FLOOR)
+
+
+def _quadratic_forms(graph: Graph, height: int, rows: int) -> str:
+    """
+    Add what makes of channels' products the sum, over rows, of each coefficient's squares: (width * width, height).
+
+    The graph computes it, once, when a session folds its constants: for wide regions the numbers would be megabytes.
+    """
+    width = rows + height - 1
+    padded = graph.constant(np.pad(cosines(height, height), ((0, 0), (0, rows - 1))))
+    # Negative places count from the end, which holds zeros, as all does that lies beyond the patch.
+    channel = graph.constant(np.arange(width)[:, np.newaxis], np.int64)
+    place = graph.add("Sub", channel, graph.constant(np.arange(rows), np.int64))
+    moved = graph.add("Gather", padded, place, axis=1)  # (height, width, rows)
+    forms = graph.add("MatMul", moved, graph.add("Transpose", moved, perm=[0, 2, 1]))
+    last = graph.add("Transpose", forms, perm=[1, 2, 0])
+    return graph.add("Reshape", last, graph.constant([width * width, height], np.int64))
 
 
 def _percentile(graph: Graph, ordered: str, percent: int, frames: int) -> str:

@@ -31,6 +31,9 @@ _TYPES: dict[object, tuple[Any, str]] = {
     "tuple[str, ...]": (tuple, "a list"),
 }
 _STATISTIC = re.compile(r"mean|std|crest|min|max|p([0-9]{1,2}|100)")
+_TEXTURE = re.compile(r"texture([2-9]|[12][0-9]|3[0-2])x([2-9]|[12][0-9]|3[0-2])")
+# How many ranges of channels a texture tells apart.
+TEXTURE_REGIONS = 4
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ class FeatureSpec:
         f_min: Lower edge in Hz.
         f_max: Upper edge in Hz, at most half the sample rate.
         deltas: 0, 1 (first) or 2 (first and second differences).
-        statistics: Any of ``mean``, ``std``, ``crest``, ``min``, ``max`` and percentiles such as ``p25``; none keeps
-            the frames.
+        statistics: Any of ``mean``, ``std``, ``crest``, ``min``, ``max``, percentiles such as ``p25`` and textures
+            such as ``texture7x13`` (patches of 7 channels by 13 frames, 2 to 32 each); none keeps the frames.
         normalise_level: Remove the mean of each window and scale it to a root mean square of 1 first.
         lag: How many frames lie between what ``correlation`` compares.
     """
@@ -83,7 +86,9 @@ class FeatureSpec:
                 "f_min < f_max <= sample_rate / 2 must hold": 0 <= self.f_min < self.f_max <= self.sample_rate / 2,
                 "deltas must be 0, 1 or 2": self.deltas in (0, 1, 2),
                 "lag must be 0 to 100": 0 <= self.lag <= 100,  # noqa: PLR2004
-                "statistics must be mean, std, crest, min, max or p0 to p100": all(map(_is_statistic, self.statistics)),
+                "statistics must be mean, std, crest, min, max, p0 to p100 or texture2x2 to texture32x32": (
+                    all(map(_is_statistic, self.statistics))
+                ),
             }
         )
         self._require(
@@ -178,7 +183,13 @@ def converted(like: object, text: str) -> object:
 
 
 def _is_statistic(name: object) -> bool:
-    return isinstance(name, str) and _STATISTIC.fullmatch(name) is not None
+    return isinstance(name, str) and (_STATISTIC.fullmatch(name) is not None or texture_patch(name) is not None)
+
+
+def texture_patch(name: str) -> tuple[int, int] | None:
+    """Return the channels and frames of a texture's patches, or nothing for another statistic."""
+    sizes = _TEXTURE.fullmatch(name)
+    return (int(sizes[1]), int(sizes[2])) if sizes else None
 
 
 def bins(spec: FeatureSpec) -> npt.NDArray[np.int64]:
@@ -236,12 +247,7 @@ def feature_shape(specs: FeatureSpec | Sequence[FeatureSpec], window_samples: in
 
 def _shape(spec: FeatureSpec, window_samples: int) -> tuple[int, ...]:
     fewest = {"phase": 3, "modulation": 3, "correlation": max(1, spec.lag) + 2}.get(spec.kind, 1)
-    given = n_spectra(spec, window_samples)
-    if given < fewest:
-        raise DataError(
-            f"features: {spec.kind} needs {fewest} frames or more, a window of {window_samples:,} samples has {given}; "
-            "make the window longer or hop_length shorter"
-        )
+    _require_frames(spec.kind, fewest, n_spectra(spec, window_samples), window_samples)
     if spec.kind == "modulation":
         return (spec.n_bands * len(modulation_bands(spec, window_samples)),)
     if spec.kind == "correlation":
@@ -254,5 +260,27 @@ def _shape(spec: FeatureSpec, window_samples: int) -> tuple[int, ...]:
         "phase": PHASE_MEASURES * spec.n_bands,
     }.get(spec.kind, spec.n_bands) * (1 + spec.deltas)
     if spec.statistics:
-        return (channels * len(spec.statistics),)
+        return (sum(_statistic_size(spec, name, channels, window_samples) for name in spec.statistics),)
     return (channels, n_frames(spec, window_samples))
+
+
+def _statistic_size(spec: FeatureSpec, name: str, channels: int, window_samples: int) -> int:
+    patch = texture_patch(name)
+    if patch is None:
+        return channels
+    fewest = patch[0] + TEXTURE_REGIONS - 1
+    if channels < fewest:
+        raise DataError(
+            f"features: {name} needs {fewest} channels or more, {spec.kind} has {channels}; "
+            "take more channels or smaller patches"
+        )
+    _require_frames(name, patch[1], n_frames(spec, window_samples), window_samples)
+    return TEXTURE_REGIONS * (patch[0] * patch[1] - 1)
+
+
+def _require_frames(what: str, fewest: int, given: int, window_samples: int) -> None:
+    if given < fewest:
+        raise DataError(
+            f"features: {what} needs {fewest} frames or more, a window of {window_samples:,} samples has {given}; "
+            "make the window longer or hop_length shorter"
+        )
