@@ -282,11 +282,16 @@ def test_windows_cover_a_recording(speech: Speech, tmp_path: Path) -> None:
     assert set(signals[1_000:].tolist()) == set(maker.windows(1).ravel().tolist())
 
 
-def test_pieces_are_of_at_most_two_windows(speech: Speech, tmp_path: Path) -> None:
-    """A recording gives a window for each two that it is long, rounded up."""
-    features = made(maker_of(filled(speech, [1_000, 8_000, 8_001, 40_000]), tmp_path))
-    assert features.rows.tolist() == [0, 1, 2, 2, 3, 3, 3, 3, 3]
-    assert features.values.shape == (1, 9, 4)
+def test_what_is_learnt_from_is_what_will_be_scored(speech: Speech, tmp_path: Path) -> None:
+    """Of recordings of any length, the windows as they are have the features of those that the detector cuts."""
+    lengths = [1_000, 4_000, 8_000, 8_001, 18_000]
+    maker = maker_of(filled(speech, lengths), tmp_path)
+    features = made(maker, copies=1)
+    assert features.rows.tolist() == [0, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4]
+    expected = extract(np.concatenate([maker.windows(row) for row in range(len(lengths))]), (MEAN,))
+    np.testing.assert_allclose(features.values[0], expected, atol=1e-4)
+    moved = np.abs(features.values[1] - expected).max(axis=1) > 0.01
+    assert moved.tolist() == [False, False] + [True] * 10  # a copy of a whole recording has nowhere else to go
 
 
 def test_features_are_those_of_the_windows(speech: Speech, tmp_path: Path) -> None:

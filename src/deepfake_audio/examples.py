@@ -299,11 +299,11 @@ class ExampleMaker:
         """
         Return the features of all recordings, from the store if it has them.
 
-        Each recording's speech is divided into pieces of at most two windows; each piece gives one window a copy, from
-        a random place in it.
+        As they are, the windows are those that the detector would cut; a changed copy of one comes from a random place
+        in its recording, at most half a window off.
         """
         pieces = [(row, *piece) for row in range(len(self.speech.utterances)) for piece in self._pieces(row)]
-        rows = np.array([row for row, _, _ in pieces])
+        rows = np.array([row for row, *_ in pieces])
         shape = (1 + copies, len(pieces), *features.feature_shape(specs, self.window))
         key = self._key(specs, copies, augmentation)
         sizes = tuple(features.feature_shape(spec, self.window)[0] for spec in specs if spec.is_vector)
@@ -331,11 +331,11 @@ class ExampleMaker:
         assert values is not None  # noqa: S101 - it was stored just now
         return Features(values, rows, sizes)
 
-    def _pieces(self, row: int) -> Iterator[tuple[int, int]]:
+    def _pieces(self, row: int) -> Iterator[tuple[int, int, int]]:
+        """Yield where each window of a recording begins, and where the recording does and ends."""
         first, last = self.speech.ends[row], self.speech.ends[row + 1]
-        n_pieces = -(-(last - first) // (2 * self.window))
-        edges = np.linspace(first, last, n_pieces + 1).round().astype(int).tolist()
-        yield from itertools.pairwise(edges)
+        for start in range(first, last, self.window):
+            yield max(first, min(start, last - self.window)), first, last
 
     def _key(self, specs: tuple[FeatureSpec, ...], copies: int, augmentation: Augmentation) -> str:
         """Return a hash of all that the features depend on: the audio, the front end's graph, and what changes it."""
@@ -363,14 +363,16 @@ def _prepare_features(
     _worker.update(signals=signals, specs=specs, window=window, seed=seed, augmentation=augmentation)
 
 
-def _features_of(task: tuple[int, int, list[tuple[int, int, int]]]) -> FloatArray:
-    """Return the features of some pieces in one copy; runs in a worker, its randomness depends on the piece alone."""
+def _features_of(task: tuple[int, int, list[tuple[int, int, int, int]]]) -> FloatArray:
+    """Return the features of some windows in one copy; runs in a worker, its randomness depends on the window alone."""
     copy, at, pieces = task
     specs, window = _worker["specs"], _worker["window"]
     windows = []
-    for number, (_, first, last) in enumerate(pieces, start=at):
+    for number, (_, start, first, last) in enumerate(pieces, start=at):
         rng = np.random.default_rng([_worker["seed"], copy, number])
-        start = first + int(rng.integers(0, max(1, last - first - window + 1)))
+        if copy:
+            lowest, highest = max(first, start - window // 2), min(start + window // 2, last - window)
+            start = int(rng.integers(lowest, max(lowest, highest) + 1))
         signal = np.resize(_worker["signals"][start : min(start + window, last)], window)
         windows.append(_worker["augmentation"](signal, specs[0].sample_rate, rng) if copy else signal)
     return features.extract(np.stack(windows), specs, batch_size=4)
