@@ -6,13 +6,14 @@ import math
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from deepfake_audio.calibration import p_deepfake
 from deepfake_audio.datasets import Label, Utterance
 from deepfake_audio.detector import Detection, ModelRef, Skipped, Verdict
 from deepfake_audio.errors import DataError
-from deepfake_audio.evaluation import Part, evaluate
+from deepfake_audio.evaluation import COVERAGES, Covered, Evaluation, Part, evaluate
 
 MODEL = ModelRef("tiny", "0" * 64)
 
@@ -87,6 +88,54 @@ def test_nothing_conclusive() -> None:
     results = [detection(0.1, "inconclusive"), detection(-0.1, "inconclusive")]
     found = evaluate([utterance("bonafide"), utterance("spoof")], results, 0.0)
     assert (found.coverage, found.accuracy_when_conclusive) == (0.0, None)
+
+
+def of_scores(bonafide: list[float], spoof: list[float], threshold: float = 0.0) -> Evaluation:
+    """Evaluate recordings of which nothing but the scores matters."""
+    utterances = [utterance("bonafide")] * len(bonafide) + [utterance("spoof")] * len(spoof)
+    return evaluate(utterances, [detection(llr, "inconclusive") for llr in (*bonafide, *spoof)], threshold)
+
+
+def test_errors_of_the_most_certain() -> None:
+    """Ten scores around a threshold of 1, the three wrong ones at distances of 1, 2 and 8."""
+    found = of_scores([11.0, 10.0, -7.0, 8.0, -1.0], [-6.0, -5.0, -4.0, -3.0, 2.0], 1.0)
+    assert found.most_certain == (
+        Covered(1.0, 10, 3 / 10, 1.0),
+        Covered(0.9, 9, 2 / 9, 2.0),
+        Covered(0.8, 8, 1 / 8, 4.0),
+        Covered(0.7, 7, 1 / 7, 5.0),
+        Covered(0.6, 6, 1 / 6, 6.0),
+        Covered(0.5, 5, 1 / 5, 7.0),
+    )
+
+
+def test_equally_certain_recordings_stay_together() -> None:
+    """Of four at distance 1, one of them wrong, half would be wanted: all count, in whatever order they come."""
+    one, other = (of_scores(scores, [-1.0, -9.0]).most_certain for scores in ([1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]))
+    assert one == other
+    assert [(c.n, c.error_rate, c.margin) for c in one] == [(5, 1 / 5, 1.0)] * len(COVERAGES)
+
+
+@pytest.mark.parametrize("threshold", [-0.5, 0.0, 0.5])
+def test_fewer_recordings_are_more_certain(threshold: float) -> None:
+    """From one share to the next n falls and the margin grows; all together are as wrong as the decisions are."""
+    rng = np.random.default_rng(7)
+    bonafide, spoof = (np.round(rng.normal(mean, 2.0, 101), 1).tolist() for mean in (1.0, -1.0))
+    found = of_scores(bonafide, spoof, threshold)
+    n = [covered.n for covered in found.most_certain]
+    margins = [covered.margin for covered in found.most_certain]
+    assert n == sorted(n, reverse=True)
+    assert margins == sorted(margins)
+    assert all(covered.n >= covered.share * 202 for covered in found.most_certain)
+    assert found.most_certain[0].n == 202
+    assert found.most_certain[0].error_rate == pytest.approx(1 - found.decisions.accuracy)
+
+
+def test_most_certain_of_two() -> None:
+    """One recording of each class is enough: half of them is the one farther away."""
+    found = of_scores([0.0], [1.0])
+    assert found.most_certain[0] == Covered(1.0, 2, 0.5, 0.0)
+    assert found.most_certain[-1] == Covered(0.5, 1, 1.0, 1.0)
 
 
 def test_sources() -> None:

@@ -233,6 +233,7 @@ def test_evaluation_record() -> None:
     assert set(values) == {"schema", "data", "version", *(field.name for field in dataclasses.fields(Evaluation))}
     assert values["eer"] == {"rate": 0.0, "threshold": -2.0}
     assert values["systems"][0]["name"] == "vits"
+    assert values["most_certain"][-1] == {"share": 0.5, "n": 11, "error_rate": 0.0, "margin": 2.25}
     assert values["skipped"] == {
         "n": 1,
         "reasons": {SKIPPED.reason: 1},
@@ -381,6 +382,15 @@ def test_evaluation_table() -> None:
         "  deepfake called genuine                              0.0 %\n"
         "verdicts that are not inconclusive                   100.0 %\n"
         "  accuracy of those                                  100.0 %\n"
+        "\n"
+        "if only the most certain got a verdict\n"
+        "share  recordings  |llr - threshold|  wrong\n"
+        "100 %          22         from 1.750  0.0 %\n"
+        " 90 %          22         from 1.750  0.0 %\n"
+        " 80 %          22         from 1.750  0.0 %\n"
+        " 70 %          22         from 1.750  0.0 %\n"
+        " 60 %          22         from 1.750  0.0 %\n"
+        " 50 %          11         from 2.250  0.0 %\n"
         "\n"
         "per source\n"
         "source  genuine  deepfake  EER  genuine called deepfake  deepfake called genuine\n"

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from deepfake_audio.datasets import Utterance
 
+# Of how many percent of the recordings, the most certain ones, it is told how many verdicts would be wrong.
+COVERAGES = (100, 90, 80, 70, 60, 50)
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -51,6 +54,24 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Covered:
+    """
+    What verdicts would be worth if only the recordings farthest from the threshold got one.
+
+    Attributes:
+        share: Of the scored recordings, in [0, 1].
+        n: How many they are: the share, rounded up, and whatever is as far away as the last of them.
+        error_rate: The share of these on the wrong side of the threshold.
+        margin: How far from the threshold the nearest of them is, ``|llr - threshold|``.
+    """
+
+    share: float
+    n: int
+    error_rate: float
+    margin: float
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """
     How well a model does on a data set.
@@ -68,6 +89,7 @@ class Evaluation:
         calibration_error: Expected calibration error of ``p_deepfake``.
         coverage: Share of the scored recordings whose verdict is not ``inconclusive``.
         accuracy_when_conclusive: Accuracy of those verdicts; None where all are inconclusive.
+        most_certain: Errors among the most certain recordings alone, for each of ``COVERAGES``.
         sources: Per source, by name.
         systems: Per spoofing system, against all bona fide recordings.
     """
@@ -84,6 +106,7 @@ class Evaluation:
     calibration_error: float
     coverage: float
     accuracy_when_conclusive: float | None
+    most_certain: tuple[Covered, ...]
     sources: tuple[Part, ...]
     systems: tuple[Part, ...]
 
@@ -134,6 +157,7 @@ def evaluate(utterances: Sequence[Utterance], results: Iterable[Detection | Skip
         ),
         coverage=len(conclusive) / len(scored),
         accuracy_when_conclusive=float(np.mean(right)) if right else None,
+        most_certain=_most_certain(scored, threshold),
         sources=sources,
         systems=_systems(scored, threshold),
     )
@@ -141,6 +165,21 @@ def evaluate(utterances: Sequence[Utterance], results: Iterable[Detection | Skip
 
 def _llrs(scored: Iterable[Scored], *, bonafide: bool) -> list[float]:
     return [s.llr for s in scored if s.utterance.is_bonafide is bonafide]
+
+
+def _most_certain(scored: Sequence[Scored], threshold: float) -> tuple[Covered, ...]:
+    margins = np.abs(np.array([s.llr for s in scored]) - threshold)
+    wrong = np.array([s.utterance.is_bonafide != (s.llr >= threshold) for s in scored])
+    descending = np.sort(margins)[::-1]
+    covered = []
+    for percent in COVERAGES:
+        wanted = -(-percent * len(scored) // 100)
+        # Recordings that are equally certain stay together, so that their order does not matter.
+        chosen = margins >= descending[wanted - 1]
+        covered.append(
+            Covered(percent / 100, int(chosen.sum()), float(wrong[chosen].mean()), float(descending[wanted - 1]))
+        )
+    return tuple(covered)
 
 
 def _sources(scored: Iterable[Scored], threshold: float) -> tuple[Part, ...]:

@@ -15,7 +15,7 @@ from deepfake_audio.runs import differences
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from deepfake_audio.evaluation import Evaluation, Part
+    from deepfake_audio.evaluation import Covered, Evaluation, Part
     from deepfake_audio.runs import RunRecord
     from deepfake_audio.training import TrainingRun
 
@@ -58,7 +58,7 @@ def write_table(results: Iterable[Detection | Skipped], stream: TextIO, *, segme
 
 
 def write_evaluation(evaluation: Evaluation, stream: TextIO, title: str) -> None:
-    """Write the figures of an evaluation: overall, per source, per system."""
+    """Write the figures of an evaluation: overall, of the most certain, per source, per system."""
     console = console_for(stream)
     at = evaluation.decisions
     overall = Table(box=None, pad_edge=False, show_header=False, title=Text(printable(title)), title_justify="left")
@@ -84,6 +84,7 @@ def write_evaluation(evaluation: Evaluation, stream: TextIO, title: str) -> None
     ):
         overall.add_row(Text(name), value)
     console.print(overall)
+    console.print(_most_certain_table(evaluation.most_certain))
     if len(evaluation.sources) > 1:
         console.print(_parts_table("source", evaluation.sources))
     if len(evaluation.systems) > 1:
@@ -92,6 +93,16 @@ def write_evaluation(evaluation: Evaluation, stream: TextIO, title: str) -> None
             console.print(_parts_table("system", shown))
         if hidden := len(evaluation.systems) - len(shown):
             console.print(f"(systems with fewer than {_MIN_TRIALS_SHOWN} recordings: {hidden}, see --format json)")
+
+
+def _most_certain_table(covered: Iterable[Covered]) -> Table:
+    title = "\nif only the most certain got a verdict"
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    for name in ("share", "recordings", "|llr - threshold|", "wrong"):
+        table.add_column(name, justify="right", overflow="fold")
+    for part in covered:
+        table.add_row(f"{100 * part.share:.0f} %", f"{part.n:,}", f"from {part.margin:.3f}", _percent(part.error_rate))
+    return table
 
 
 def _parts_table(kind: str, parts: Iterable[Part]) -> Table:
