@@ -14,14 +14,19 @@ import pytest
 from measures import rng
 from signals import RATE, FloatArray, noise, voice
 
-from deepfake_audio.augment import CHANGES, DEFAULT_PROBABILITIES, Augmentation, Change, augment
+from deepfake_audio.augment import CHANGES, DEFAULT_PROBABILITIES, Augmentation, Change
 from deepfake_audio.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RECORDED = Augmentation({"noise": 1.0, "room": 1.0}, noises=(noise(0.3), noise(0.01)), rooms=(noise(0.2, seed=1),))
-EVERYTHING = {**CHANGES, "augment": augment, "recorded": RECORDED, "all": Augmentation(dict.fromkeys(CHANGES, 1.0))}
+EVERYTHING = {
+    **CHANGES,
+    "defaults": Augmentation(),
+    "recorded": RECORDED,
+    "all": Augmentation(dict.fromkeys(CHANGES, 1.0)),
+}
 changes = pytest.mark.parametrize("change", EVERYTHING.values(), ids=EVERYTHING)
 
 
@@ -86,7 +91,7 @@ def test_each_change_changes(name: str) -> None:
 
 def test_defaults_are_gentle() -> None:
     """Every change has a probability, and more than a third of many signals stay as they are."""
-    signal = voice(0.1)
+    signal, augment = voice(0.1), Augmentation()
     unchanged = sum(np.array_equal(augment(signal, RATE, rng(seed)), signal) for seed in range(300))
     untouched = math.prod(1 - probability for probability in DEFAULT_PROBABILITIES.values())
 

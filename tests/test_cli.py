@@ -27,7 +27,7 @@ import onnx
 import pytest
 import soundfile
 import typer
-from signals import RATE, voice
+from signals import RATE, noise, silence, voice
 
 from deepfake_audio import __version__, cli, streams, training
 from deepfake_audio.calibration import OPERATING_POINTS
@@ -945,6 +945,62 @@ def test_recipe_cross_validation_cache_and_runs(run: Run, voices: Path, tmp_path
     assert second.split()[:4] == ["2", "larger", "c", "60"]
     assert header.split()[:3] == ["run", "name", "recordings"]
     assert rest[-1] == "2: members.0.options.c=5.0"
+
+
+@pytest.fixture
+def background(tmp_path: Path) -> Path:
+    """Return a directory with two recordings of noise, one of them further down, and a room."""
+    (tmp_path / "noises" / "more").mkdir(parents=True)
+    (tmp_path / "rooms").mkdir()
+    soundfile.write(tmp_path / "noises" / "a.wav", noise(1.0, seed=1), RATE)
+    soundfile.write(tmp_path / "noises" / "more" / "b.flac", noise(0.5, 8_000, seed=2), 8_000)
+    soundfile.write(tmp_path / "rooms" / "hall.wav", noise(0.1, seed=3), RATE)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("train_in_one_process")
+def test_train_with_recorded_noise_and_rooms(run: Run, voices: Path, background: Path, tmp_path: Path) -> None:
+    """The model says how many there were, and the same directories give the same model."""
+    (tmp_path / "mine.toml").write_text(RECIPE)
+    options = ["--recipe", tmp_path / "mine.toml", "--copies", 1, "-q", "--runs", tmp_path / "runs.jsonl"]
+    options += ["--noises", background / "noises", "--rooms"]
+    for name in ("a", "b"):
+        trained = run("train", voices, "-o", tmp_path / f"{name}.onnx", *options, background / "rooms")
+        assert (trained.code, trained.err) == (0, "")
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+    recorded = json.loads((tmp_path / "a.json").read_text())["metadata"]["training"]["recorded"]
+    assert {kind: facts["n"] for kind, facts in recorded.items()} == {"noises": 2, "rooms": 1}
+    assert run("train", voices, "-o", tmp_path / "c.onnx", *options, background / "noises").code == 0
+    assert "3: rooms.n=2, rooms.sha256=" in run("runs", tmp_path / "runs.jsonl").out.replace("\n", " ")
+
+
+@pytest.mark.usefixtures("train_in_one_process")
+@pytest.mark.parametrize("option", ["--noises", "--rooms"])
+@pytest.mark.parametrize(
+    ("name", "copies", "message"),
+    [
+        pytest.param("nowhere", 1, "{}: the directory cannot be listed (No such file or directory)", id="missing"),
+        pytest.param("noises/a.wav", 1, "{}: the directory cannot be listed (Not a directory)", id="a file"),
+        pytest.param("empty", 1, "{}: there are no audio files in it", id="empty"),
+        pytest.param("bad", 1, "{}/bad.wav: ", id="not audio"),
+        pytest.param("silent", 1, "{}/silent.wav: is silent, so it is neither noise nor a room", id="silent"),
+        pytest.param("noises", 0, "the recipe 'svm' makes no copies with the change ", id="no copies"),
+    ],
+)
+def test_recorded_noise_and_rooms_that_cannot_be_used(
+    option: str, name: str, copies: int, message: str, run: Run, voices: Path, background: Path
+) -> None:
+    """A directory without usable recordings, and one that nothing would be done with, is one line."""
+    for directory in ("empty", "bad", "silent"):
+        (background / directory).mkdir()
+    (background / "bad" / "bad.wav").write_text("no audio")
+    soundfile.write(background / "silent" / "silent.wav", silence(0.1), RATE)
+    (background / "mine.toml").write_text(RECIPE)
+    options = ("--recipe", background / "mine.toml", "--copies", copies, "-o", background / "m.onnx", "-q")
+    outcome = run("train", voices, *options, option, background / name)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert message.format(background / name) in outcome.err
+    assert not (background / "m.onnx").exists()
 
 
 @pytest.mark.parametrize("option", [("--features", "mfcc"), ("--set", "c=2"), ("--copies", "0")], ids=lambda o: o[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ LINE: dict[str, Any] = {"recipe": RECIPE, "held_out": HELD_OUT.figures(), "secon
 
 def run(name: str) -> TrainingRun:
     """Return a run that never took place."""
-    training = {"held_out": HELD_OUT.figures(), "data": {"fingerprint": "f"}}
+    training = {"held_out": HELD_OUT.figures(), "data": {"fingerprint": "f"}, "recorded": {"rooms": {"n": 3}}}
     metadata = ModelMetadata(
         name, "svm", 16_000, 16_000, 16_000, Calibration(1, 0), 0, 0, {}, {**RECIPE, "name": name}, training, {}
     )
@@ -49,7 +50,7 @@ def test_appended_runs_are_read_in_order(tmp_path: Path) -> None:
     assert len(path.read_text().splitlines()) == 2
     path.write_text(path.read_text() + "\n  \n")
     first, second = read_runs(path)
-    assert first == RunRecord({**RECIPE, "name": "first"}, HELD_OUT.figures(), 3.5, "f")
+    assert first == RunRecord({**RECIPE, "name": "first"}, HELD_OUT.figures(), 3.5, "f", {"rooms": {"n": 3}})
     assert second.recipe["name"] == "zweiter ü"
 
 
@@ -146,6 +147,12 @@ def test_differences() -> None:
     """What all runs share is left out, and so is the name; a choice that only some have is told where it is."""
     records = [record(), record(name="b", seed=1), record(seed=1, window_seconds=2.0)]
     assert differences(records) == [{"seed": "0"}, {"seed": "1"}, {"seed": "1", "window_seconds": "2.0"}]
+
+
+def test_recordings_are_a_difference() -> None:
+    """Recorded noise is no part of a recipe, but two runs that differ in it are not alike."""
+    noisy = dataclasses.replace(record(), recorded={"noises": {"n": 2, "sha256": "ab"}})
+    assert differences([record(), noisy]) == [{}, {"noises.n": "2", "noises.sha256": "ab"}]
 
 
 def test_one_run_differs_from_nothing() -> None:

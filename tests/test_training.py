@@ -15,7 +15,7 @@ import onnx
 import pytest
 import soundfile
 from onnx import TensorProto, helper, numpy_helper
-from signals import RATE, voice, write_voices
+from signals import RATE, noise, voice, write_voices
 
 from deepfake_audio import backends, training
 from deepfake_audio.backends import Examples, Run, Trained, svm
@@ -326,6 +326,67 @@ def test_svm_and_cnn_together(voices: Path, tmp_path: Path) -> None:
     assert all("history" not in facts for facts in metadata.training["members"])
     assert ["history" in facts for facts in run.history] == [False, False, True]
     Detector.load(tmp_path / "m.onnx")
+
+
+# --- recorded noise and rooms ----------------------------------------------------------------------------------
+
+
+def often(*changes: str) -> Recipe:
+    """Return a recipe of one copy of each window, to which these changes always happen."""
+    (member,) = RECIPE.members
+    member = dataclasses.replace(member, copies=1, augmentation=dict.fromkeys(changes, 1.0))
+    return dataclasses.replace(RECIPE, members=(member,))
+
+
+def test_recorded_noise_and_rooms_make_another_model(voices: Path, tmp_path: Path) -> None:
+    """Noises, other noises, rooms and none of them each give other features and another model; the same the same."""
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"noises": (noise(1.0), noise(0.5, seed=1))},
+        {"noises": (noise(1.0), noise(0.5, seed=2))},
+        {"rooms": (noise(0.1, seed=3),)},
+        {"noises": [noise(1.0), noise(0.5, seed=1)]},
+    ]
+    runs = [
+        train(
+            read_dataset(voices),
+            often("noise", "room"),
+            tmp_path / f"{number}.onnx",
+            cache=tmp_path / "cache",
+            **recorded,
+        )
+        for number, recorded in enumerate(kinds)
+    ]
+    hashes = [run.sha256 for run in runs]
+    assert hashes[4] == hashes[1]
+    assert len(set(hashes[:4])) == len(list((tmp_path / "cache").iterdir())) == 4
+    facts = [read_model(tmp_path / f"{number}.onnx").metadata.training["recorded"] for number in range(4)]
+    assert facts[0] == {}
+    assert [facts[number]["noises"]["n"] for number in (1, 2)] == [2, 2]
+    assert facts[3].keys() == {"rooms"}
+    assert len({recorded["sha256"] for fact in facts for recorded in fact.values()}) == 3
+    assert {run.metadata.recipe["name"] for run in runs} == {"svm"}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kind", "change"),
+    [
+        pytest.param(RECIPE, "noises", "noise", id="no copies"),
+        pytest.param(TWO, "rooms", "room", id="no copies for any member"),
+        pytest.param(often("noise"), "rooms", "room", id="rooms of no probability"),
+    ],
+)
+def test_recordings_without_effect(
+    recipe: Recipe, kind: str, change: str, voices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recordings that no copy would ever meet are refused before any work."""
+    no_work(monkeypatch)
+    with pytest.raises(DataError) as raised:
+        train(read_dataset(voices), recipe, None, parts=3, **{kind: (noise(0.1),)})  # type: ignore[arg-type]
+    assert str(raised.value) == (
+        f"{kind}: the recipe {recipe.name!r} makes no copies with the change {change!r}, so they would have no effect; "
+        "ask for copies, or leave them out"
+    )
 
 
 # --- repeatability ---------------------------------------------------------------------------------------------

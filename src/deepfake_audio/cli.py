@@ -378,6 +378,22 @@ def train(
             show_default="the recipe's",
         ),
     ] = None,
+    noises: Annotated[
+        Path | None,
+        typer.Option(
+            help="A directory of recorded noise (searched recursively) for these copies.",
+            show_default="noise made on the spot",
+            metavar="DIR",
+        ),
+    ] = None,
+    rooms: Annotated[
+        Path | None,
+        typer.Option(
+            help="A directory of recorded impulse responses of rooms (searched recursively) for these copies.",
+            show_default="rooms made on the spot",
+            metavar="DIR",
+        ),
+    ] = None,
     layout: LayoutName = "auto",
     partition: Annotated[
         str | None, typer.Option(help="Which part to learn from.", show_default="train, else everything")
@@ -413,6 +429,7 @@ def train(
         deepfake-audio train clips.csv --recipe mine.toml --cross-validate 5 --cache features/ --runs runs.jsonl
     """
     from deepfake_audio import training
+    from deepfake_audio.examples import read_recorded
     from deepfake_audio.files import require_writable
     from deepfake_audio.parallel import usable_cores
     from deepfake_audio.recipe import Recipe, read_recipe
@@ -433,6 +450,9 @@ def train(
     if runs is not None:
         refuse_overwriting(runs, [str(path) for path in (data, output, recipe) if path is not None])
         require_writable(runs)
+    noise, responses = (
+        () if directory is None else read_recorded(directory, chosen.sample_rate) for directory in (noises, rooms)
+    )
     dataset = _read_dataset(data, layout, partition, ("train",), column, quiet=quiet)
     with progress_bars(quiet=quiet) as progress:
         run = training.train(
@@ -441,6 +461,8 @@ def train(
             output,
             parts=cross_validate,
             jobs=jobs or usable_cores(),
+            noises=noise,
+            rooms=responses,
             cache=cache,
             log_dir=log_dir,
             progress=progress,

@@ -8,7 +8,6 @@ is held out comes from sources that were not learnt from.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from deepfake_audio import augment, features
 from deepfake_audio.audio import open_recording
 from deepfake_audio.backends import Examples
+from deepfake_audio.datasets import audio_files
 from deepfake_audio.errors import AudioError, DataError
 from deepfake_audio.parallel import ordered_map
 from deepfake_audio.speech import Stretch, cut_windows, speech_stretches
@@ -123,6 +123,22 @@ def read_speech(
         )
     require_both_classes(speech.utterances, f"{dataset.root}, after leaving out {len(bad)} unusable files")
     return speech, bad
+
+
+def read_recorded(directory: Path, sample_rate: int) -> tuple[FloatArray, ...]:
+    """
+    Read the recordings of noise, or the impulse responses of rooms, below a directory, as `Augmentation` takes them.
+
+    Raises:
+        DataError: If there are none, or one cannot be used.
+    """
+    paths = list(audio_files(directory))
+    if not paths:
+        raise DataError(f"{directory}: there are no audio files in it")
+    try:
+        return augment.read_recordings(paths, sample_rate, open_recording)
+    except AudioError as error:
+        raise DataError(str(error)) from error
 
 
 def _speech_of(task: tuple[str, int]) -> tuple[str, FloatArray] | AudioError:
@@ -368,10 +384,11 @@ def _features_of(task: tuple[int, int, list[tuple[int, int, int, int]]]) -> Floa
     copy, at, pieces = task
     specs, window = _worker["specs"], _worker["window"]
     windows = []
-    for number, (_, start, first, last) in enumerate(pieces, start=at):
+    for number, (_, place, first, last) in enumerate(pieces, start=at):
         rng = np.random.default_rng([_worker["seed"], copy, number])
+        start = place
         if copy:
-            lowest, highest = max(first, start - window // 2), min(start + window // 2, last - window)
+            lowest, highest = max(first, place - window // 2), min(place + window // 2, last - window)
             start = int(rng.integers(lowest, max(lowest, highest) + 1))
         signal = np.resize(_worker["signals"][start : min(start + window, last)], window)
         windows.append(_worker["augmentation"](signal, specs[0].sample_rate, rng) if copy else signal)

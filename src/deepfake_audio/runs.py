@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deepfake_audio.errors import DataError, OutputError
@@ -30,12 +30,14 @@ class RunRecord:
         held_out: Its figures on what it did not learn from, as ``HeldOut.figures`` gives them.
         seconds: How long it took.
         fingerprint: Of the data.
+        recorded: How many recordings of noise and rooms it was given, and their hashes.
     """
 
     recipe: dict[str, Any]
     held_out: dict[str, Any]
     seconds: float
     fingerprint: str
+    recorded: dict[str, Any] = field(default_factory=dict)
 
 
 def append_run(path: Path, run: TrainingRun) -> None:
@@ -50,6 +52,7 @@ def append_run(path: Path, run: TrainingRun) -> None:
         "held_out": run.metadata.training["held_out"],
         "seconds": round(sum(run.seconds.values()), 1),
         "fingerprint": run.metadata.training["data"]["fingerprint"],
+        "recorded": run.metadata.training.get("recorded", {}),
     }
     try:
         with path.open("a", encoding="utf-8") as stream:
@@ -85,7 +88,7 @@ def _record(line: str, where: str) -> RunRecord:
         figures.append(record.held_out.get("mean_eer") or 0.0)
         texts = [record.fingerprint, record.recipe["name"]]
         fits = all(map(math.isfinite, figures)) and all(isinstance(text, str) for text in texts)
-        flattened(record.recipe)
+        _choices(record)
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError):
         fits = False
     if not fits:
@@ -106,9 +109,13 @@ def flattened(recipe: dict[str, Any]) -> dict[str, str]:
     return dict(pairs(recipe, ""))
 
 
+def _choices(record: RunRecord) -> dict[str, str]:
+    return flattened({**record.recipe, **record.recorded})
+
+
 def differences(records: Sequence[RunRecord]) -> list[dict[str, str]]:
-    """Return what in the recipe of each run is not the same in all of them; the name apart."""
-    flat = [flattened(record.recipe) for record in records]
+    """Return what in the recipe and the recordings of each run is not the same in all of them; the name apart."""
+    flat = [_choices(record) for record in records]
     keys = list(dict.fromkeys(key for recipe in flat for key in recipe if key != "name"))
     varying = [key for key in keys if len({recipe.get(key) for recipe in flat}) > 1]
     return [{key: recipe[key] for key in varying if key in recipe} for recipe in flat]

@@ -12,6 +12,7 @@ unless the file's graph gives the same scores as the models that were trained.
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
 import json
 import tempfile
@@ -28,7 +29,7 @@ from deepfake_audio.assembly import Branch, assembled, require_equal, runner
 from deepfake_audio.augment import Augmentation
 from deepfake_audio.backends import Run, Trained, load_backend, require_extra
 from deepfake_audio.calibration import Calibration, fit_calibration, fit_weights, operating_points
-from deepfake_audio.errors import OutputError
+from deepfake_audio.errors import DataError, OutputError
 from deepfake_audio.examples import (
     ExampleMaker,
     Features,
@@ -47,10 +48,14 @@ from deepfake_audio.modelfile import ModelMetadata, write_model
 from deepfake_audio.store import FeatureStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from deepfake_audio.datasets import Dataset, Utterance
     from deepfake_audio.recipe import Member, Recipe
 
 FloatArray = npt.NDArray[np.float64]
+# Recorded noise and rooms by their kinds, "noises" and "rooms".
+Recorded = dict[str, tuple[npt.NDArray[np.float32], ...]]
 
 # Verdicts between odds of 2 to 1 for either side are inconclusive.
 MARGIN = float(np.log(2.0))
@@ -134,13 +139,15 @@ class _Learnt:
     difference: float
 
 
-def train(
+def train(  # noqa: PLR0913 - what is not a choice of the recipe
     dataset: Dataset,
     recipe: Recipe,
     output: Path | None,
     *,
     parts: int | None = None,
     jobs: int = 1,
+    noises: Sequence[npt.NDArray[np.float32]] = (),
+    rooms: Sequence[npt.NDArray[np.float32]] = (),
     cache: Path | None = None,
     log_dir: Path | None = None,
     progress: Progress = silent,
@@ -155,17 +162,24 @@ def train(
             recordings held out are all that is wanted.
         parts: Cross-validate over so many parts; None holds a fifth out, once.
         jobs: Processes for reading and augmenting.
+        noises: Recorded noise for the changed copies, as ``examples.read_recorded`` gives it; without any it is made
+            on the spot.
+        rooms: Recorded impulse responses of rooms, likewise.
         cache: A directory that keeps features for further runs; None forgets them.
         log_dir: Where TensorBoard logs go.
         progress: Told how it goes.
 
     Raises:
-        DataError: If a class is missing, or more than 5 % of the files cannot be used.
+        DataError: If a class is missing, more than 5 % of the files cannot be used, or recorded noise or rooms would
+            have no effect.
         TrainingError: If the model does not work, or its ONNX form differs from the original.
         MissingExtraError: If a backend's library is not installed.
     """
     for member in recipe.members:
         require_extra(load_backend(member.backend))
+    recorded = {"noises": tuple(noises), "rooms": tuple(rooms)}
+    _require_effect(recipe, recorded)
+    augmentations = [Augmentation(member.augmentation, **recorded) for member in recipe.members]
     for path in (output, record_path(output)) if output is not None else ():
         require_writable(path)
     for directory in (cache, log_dir):
@@ -185,11 +199,15 @@ def train(
         maker = ExampleMaker(speech, sample_rate, recipe.window_samples, recipe.seed, jobs, store)
         assigned = divide(speech.utterances, recipe.seed, speech.hashes, parts)
         data = _Data(maker, assigned, tuple(range(parts or 1)), log_dir, progress)
-        learnt = [_learnt(data, member, recipe.seed, refit=output is not None) for member in recipe.members]
+        learnt = [
+            _learnt(data, member, augmentation, recipe.seed, refit=output is not None)
+            for member, augmentation in zip(recipe.members, augmentations, strict=True)
+        ]
         clock.lap("training")
         weights, calibration, held_out = _calibrated(data, np.stack([one.scores for one in learnt], axis=1))
         facts = {
             "data": _data_facts(dataset, data),
+            "recorded": _recorded_facts(recorded),
             "held_out": held_out.figures(),
             "onnx_difference": float(f"{max(one.difference for one in learnt):.1g}"),
             "members": [_without_history(one.facts[-1]) for one in learnt],
@@ -219,6 +237,16 @@ def _require_directory(path: Path) -> None:
         raise OutputError(f"{path}: cannot be made ({error.strerror})") from error
 
 
+def _require_effect(recipe: Recipe, recorded: Recorded) -> None:
+    """Refuse recorded noise or rooms that no member's copies would ever meet."""
+    for kind, change in (("noises", "noise"), ("rooms", "room")):
+        if recorded[kind] and not any(m.copies and m.augmentation.get(change) for m in recipe.members):
+            raise DataError(
+                f"{kind}: the recipe {recipe.name!r} makes no copies with the change {change!r}, so they would have no "
+                "effect; ask for copies, or leave them out"
+            )
+
+
 def record_path(model: Path) -> Path:
     """Return where the run record lies: beside the model, with ``.json`` for ``.onnx``, or after any other name."""
     return model.with_name(f"{model.name.removesuffix('.onnx')}.json")
@@ -238,10 +266,9 @@ class _Clock:
 # --- learning --------------------------------------------------------------------------------------------------
 
 
-def _learnt(data: _Data, member: Member, seed: int, *, refit: bool) -> _Learnt:
+def _learnt(data: _Data, member: Member, augmentation: Augmentation, seed: int, *, refit: bool) -> _Learnt:
     """Train a member without each of the parts, score these, and keep its classifiers or fit one on all data."""
     backend = load_backend(member.backend)
-    augmentation = Augmentation(member.augmentation)
     features = data.maker.features(
         member.specs, member.copies, augmentation, data.progress, f"features ({member.backend})"
     )
@@ -371,6 +398,18 @@ def _data_facts(dataset: Dataset, data: _Data) -> dict[str, Any]:
             for number in data.parts
         ],
     }
+
+
+def _recorded_facts(recorded: Recorded) -> dict[str, Any]:
+    """Return how many recordings of each kind were given, and a hash of their samples; nothing where there are none."""
+    return {kind: {"n": len(signals), "sha256": _hash_of(signals)} for kind, signals in recorded.items() if signals}
+
+
+def _hash_of(signals: Sequence[npt.NDArray[np.float32]]) -> str:
+    digest = hashlib.sha256(json.dumps([len(signal) for signal in signals]).encode())
+    for signal in signals:
+        digest.update(signal.tobytes())
+    return digest.hexdigest()
 
 
 def _versions(backends: set[str]) -> dict[str, str]:

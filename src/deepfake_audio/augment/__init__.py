@@ -36,7 +36,6 @@ __all__ = [
     "DEFAULT_PROBABILITIES",
     "Augmentation",
     "Change",
-    "augment",
     "freq_mix_style",
     "mask_spectrogram",
     "mix_up",
@@ -133,11 +132,3 @@ class Augmentation:
             if rng.random() < self.probabilities.get(name, 0.0):
                 signal = change(signal, sample_rate, rng)
         return signal
-
-
-_DEFAULT = Augmentation()
-
-
-def augment(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> FloatArray:
-    """Apply a random selection of changes with their `DEFAULT_PROBABILITIES`."""
-    return _DEFAULT(signal, sample_rate, rng)
