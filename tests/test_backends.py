@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 import pytest
+import soundfile
+from signals import RATE, noise, sine, voice
 
 from deepfake_audio import backends
 from deepfake_audio.backends import BACKENDS, Backend, Examples, Run, Trained, load_backend, require_extra
 from deepfake_audio.backends.architectures import ARCHITECTURES, POOLINGS
 from deepfake_audio.errors import DataError, MissingExtraError
-from deepfake_audio.features import feature_shape
+from deepfake_audio.features import extract, feature_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,20 +88,30 @@ def trained(
     return backend.train(learnt or examples(backend), examples(backend, 32, 1), chosen, Run(seed, log_dir, report))
 
 
-def run(model: Any, features: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def run(model: Any, features: np.ndarray[Any, Any], output: str = "score") -> np.ndarray[Any, Any]:
     """Run an ONNX model on one input."""
     session = onnxruntime.InferenceSession(model.SerializeToString())
-    scores: np.ndarray[Any, Any] = session.run(["score"], {session.get_inputs()[0].name: features})[0]
-    return scores
+    values: np.ndarray[Any, Any] = session.run([output], {session.get_inputs()[0].name: features})[0]
+    return values
+
+
+def outputs_of(result: Trained) -> list[str]:
+    """Return the names of what the graph of a classifier gives."""
+    return [value.name for value in result.onnx.graph.output]
 
 
 def check(backend: Backend, result: Trained) -> None:
-    """Scores are higher for bona fide features never seen before, and ONNX gives the same numbers."""
+    """Scores are higher for bona fide features never seen before, and ONNX gives the same numbers for all outputs."""
     features = unseen(backend, 40, seed=2)
     native = result.score(features)
     assert native.shape == (40,)
     assert native[::2].mean() > native[1::2].mean()
     np.testing.assert_allclose(run(result.onnx, features), native, atol=1e-4)
+    assert outputs_of(result) == ["score"] + ["familiarity"] * (result.familiarity is not None)
+    if result.familiarity is not None:
+        familiarity = result.familiarity(features)
+        assert familiarity.shape == (40,)
+        np.testing.assert_allclose(run(result.onnx, features, "familiarity"), familiarity, atol=1e-5)
 
 
 def test_every_shape_is_known() -> None:
@@ -217,7 +229,46 @@ def test_options_that_no_training_can_use(name: str, options: dict[str, Any], me
 def test_svm_with_a_linear_kernel() -> None:
     """The other kernel learns and converts as well."""
     svm = load_backend("svm")
-    check(svm, trained(svm, kernel="linear"))
+    result = trained(svm, kernel="linear")
+    check(svm, result)
+    assert result.familiarity is None
+
+
+def familiarity_of(result: Trained, features: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the familiarity of features to a classifier that knows it, from 0 to 1."""
+    assert result.familiarity is not None
+    values = result.familiarity(features)
+    assert ((values > 0) & (values <= 1)).all()
+    return values
+
+
+@pytest.mark.parametrize("scale", [3.0, 30.0, 3e6])
+def test_svm_knows_what_is_unfamiliar(scale: float) -> None:
+    """New windows of the kind that was learnt from are familiar, and those far from all of them are less so."""
+    svm = load_backend("svm")
+    result = trained(svm, examples(svm, 640))
+    like, unlike = unseen(svm, 40, seed=2), scale * unseen(svm, 40, seed=2)[::-1]
+    assert np.median(familiarity_of(result, unlike)) < np.percentile(familiarity_of(result, like), 5)
+    np.testing.assert_allclose(
+        run(result.onnx, unlike, "familiarity"), familiarity_of(result, unlike), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_svm_is_familiar_with_sounds_like_those_it_learnt_from(voices: Path) -> None:
+    """Tones, hiss and clicks have a lower familiarity than nearly all voices, heard before or not."""
+    svm = load_backend("svm")
+    specs = svm.DEFAULT_SPECS
+    known = np.stack([soundfile.read(path, 2 * RATE, dtype="float32")[0] for path in sorted(voices.rglob("*.wav"))])
+    features = extract(known, specs)
+    sizes = tuple(feature_shape(spec, 2 * RATE)[0] for spec in specs)
+    is_bonafide = np.arange(len(known)) % 2 == 0
+    result = trained(svm, Examples(features[np.newaxis], np.arange(60), is_bonafide, np.ones(60), sizes))
+    new = np.stack([voice(2.0, seed=seed, robotic=bool(seed % 2)) for seed in range(4000, 4020)])
+    clicks = np.zeros(2 * RATE, dtype=np.float32)
+    clicks[::4000] = 0.5
+    other = np.stack([sine(200, 2.0), sine(1000, 2.0), sine(3000, 2.0) + sine(3100, 2.0), noise(2.0), clicks])
+    least = min(np.percentile(familiarity_of(result, extract(some, specs)), 10) for some in (known, new))
+    assert (familiarity_of(result, extract(other, specs)) < least).all()
 
 
 def test_svm_with_few_components_and_landmarks() -> None:
@@ -237,6 +288,15 @@ def test_svm_takes_features_that_never_change() -> None:
     scores = result.score(unseen(svm, 40, seed=2))
     assert np.isfinite(scores).all()
     assert scores[::2].mean() > scores[1::2].mean()
+
+
+def test_svm_takes_windows_that_are_nearly_all_the_same() -> None:
+    """Where landmarks hardly differ, familiarity is still a number, and the same in ONNX."""
+    svm = load_backend("svm")
+    plain = examples(svm)
+    plain.features[:, plain.chosen] = np.where(plain.is_bonafide, 1.0, -1.0)[:, np.newaxis]
+    result, features = trained(svm, plain), unseen(svm, 40, seed=2)
+    np.testing.assert_allclose(run(result.onnx, features, "familiarity"), familiarity_of(result, features), atol=1e-5)
 
 
 def test_svm_without_sizes_takes_all_features_for_one_kind() -> None:

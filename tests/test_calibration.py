@@ -15,6 +15,7 @@ from deepfake_audio.calibration import (
     OPERATING_POINTS,
     PRIOR_DEEPFAKE,
     Calibration,
+    familiarity_threshold,
     fit_calibration,
     fit_weights,
     llr_at,
@@ -282,3 +283,12 @@ def test_extreme_evidence(llr: float, p: float, prior: float) -> None:
 def test_small_probabilities_keep_their_digits() -> None:
     """Strong evidence for genuine speech is not rounded to certainty."""
     assert p_deepfake(100.0) == pytest.approx(math.exp(-100), rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 12, 99, 101, 1000, 4321])
+def test_at_most_a_hundredth_is_unfamiliar(n: int) -> None:
+    """The threshold is a familiarity that was measured, and up to one in a hundred lies below it."""
+    familiarity = np.random.default_rng(n).beta(4, 4, n)
+    threshold = familiarity_threshold(familiarity)
+    assert threshold in familiarity
+    assert 0.01 * n - 1.01 <= (familiarity < threshold).sum() <= 0.01 * n

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import pickle
@@ -20,6 +21,7 @@ from signals import RATE, FloatArray, noise, sine, voice
 from deepfake_audio.audio import open_recording
 from deepfake_audio.calibration import Calibration
 from deepfake_audio.detector import Detection, Detector, ModelRef, Skipped
+from deepfake_audio.modelfile import WindowScores, read_model
 from deepfake_audio.speech import speech_stretches
 
 if TYPE_CHECKING:
@@ -57,8 +59,17 @@ def llr_of(detector: Detector, path: Path, signal: npt.NDArray[Any], rate: int =
 # --- verdicts --------------------------------------------------------------------------------------------------
 
 
-def fixed(raw: float, *, threshold: float = 0.0, margin: float = 0.5, override: float | None = None) -> Detector:
-    """Return a detector whose model gives every window the same score."""
+def fixed(
+    raw: float,
+    *,
+    threshold: float = 0.0,
+    margin: float = 0.5,
+    override: float | None = None,
+    least: float | None = None,
+    familiarity: tuple[float, ...] = (0.5,),
+) -> Detector:
+    """Return a detector whose model gives every window the same score, and one familiarity after the other."""
+    each = itertools.cycle(familiarity)
     metadata = SimpleNamespace(
         name="fixed",
         sample_rate=RATE,
@@ -67,11 +78,15 @@ def fixed(raw: float, *, threshold: float = 0.0, margin: float = 0.5, override: 
         calibration=Calibration(2.0, 1.0),
         threshold=threshold,
         margin=margin,
+        familiarity=least,
     )
     model: Any = SimpleNamespace(
         metadata=metadata,
         sha256="0" * 64,
-        score=lambda windows: np.full(len(windows), raw, dtype=np.float32),
+        score=lambda windows: WindowScores(
+            np.full(len(windows), raw, dtype=np.float32),
+            None if least is None else np.array([next(each) for _ in windows], dtype=np.float32),
+        ),
     )
     return Detector(model, threshold=override)
 
@@ -92,9 +107,25 @@ def fixed(raw: float, *, threshold: float = 0.0, margin: float = 0.5, override: 
         pytest.param(0.0, {"threshold": 2.0, "override": 0.0}, "genuine", (), id="the chosen threshold wins"),
         pytest.param(0.0, {"override": 1.2}, "inconclusive", ("too_close",), id="the margin goes with the threshold"),
         pytest.param(-40.0, {"override": -math.inf}, "genuine", (), id="a threshold below everything"),
+        pytest.param(0.0, {"least": 0.5}, "genuine", (), id="just familiar enough"),
+        pytest.param(0.0, {"least": 0.51}, "inconclusive", ("out_of_domain",), id="unfamiliar"),
+        pytest.param(-9.0, {"least": 0.51}, "inconclusive", ("out_of_domain",), id="unfamiliar like a deepfake"),
+        pytest.param(-0.5, {"least": 0.51}, "inconclusive", ("too_close", "out_of_domain"), id="unfamiliar and close"),
+        pytest.param(
+            0.0, {"least": 0.51, "override": -math.inf}, "inconclusive", ("out_of_domain",), id="at any threshold"
+        ),
+        # The three windows of three seconds count the same: on average 0.5.
+        pytest.param(0.0, {"least": 0.49, "familiarity": (0.1, 0.6, 0.8)}, "genuine", (), id="familiar on average"),
+        pytest.param(
+            0.0,
+            {"least": 0.51, "familiarity": (0.1, 0.6, 0.8)},
+            "inconclusive",
+            ("out_of_domain",),
+            id="unfamiliar on average",
+        ),
     ],
 )
-def test_verdict(raw: float, options: dict[str, float], verdict: str, reasons: tuple[str, ...], tmp_path: Path) -> None:
+def test_verdict(raw: float, options: dict[str, Any], verdict: str, reasons: tuple[str, ...], tmp_path: Path) -> None:
     """The verdict follows from score, threshold and margin."""
     detection = scored(fixed(raw, **options), write(tmp_path / "a.wav", voice(3.0)))
     assert (detection.verdict, detection.reasons) == (verdict, reasons)
@@ -138,6 +169,35 @@ def test_no_speech_gives_no_score(signal: FloatArray, tmp_path: Path) -> None:
     assert detection.p_deepfake is None
     assert detection.segments == ()
     assert detection.duration_seconds == pytest.approx(len(signal) / RATE)
+
+
+def test_a_model_that_finds_all_unfamiliar(tiny_model: Path, tmp_path: Path) -> None:
+    """With a threshold above all familiarity no verdict is left, with one below all every one; scores stay."""
+    file = read_model(tiny_model)
+    path = write(tmp_path / "a.wav", voice(9.5, seed=3000))
+    none, every = (
+        Detector(dataclasses.replace(file, metadata=dataclasses.replace(file.metadata, familiarity=least, margin=0.0)))
+        for least in (1.01, 0.0)
+    )
+    unknown, known = scored(none, path), scored(every, path)
+    assert (unknown.verdict, unknown.reasons) == ("inconclusive", ("out_of_domain",))
+    assert (known.verdict, known.reasons) == ("genuine", ())
+    assert dataclasses.replace(unknown, verdict="genuine", reasons=()) == known
+
+
+def test_no_speech_is_not_unfamiliar(tmp_path: Path) -> None:
+    """What holds nothing to judge is called that, whatever the model knows."""
+    detection = scored(fixed(5.0, least=0.9), write(tmp_path / "a.wav", sine(1000, 3.0)))
+    assert (detection.verdict, detection.reasons) == ("no_speech", ())
+
+
+def test_clicks_are_unfamiliar(detector: Detector, tmp_path: Path) -> None:
+    """A model of voices gives no verdict on a machine that beeps and ticks."""
+    beeps = sine(1000, 4.0) * (np.arange(4 * RATE) % RATE < RATE // 4)
+    beeps[:: RATE // 8] += 0.4
+    detection = scored(detector, write(tmp_path / "a.wav", beeps.astype(np.float32)))
+    assert detection.verdict == "inconclusive"
+    assert "out_of_domain" in detection.reasons
 
 
 def test_nan_is_no_threshold(tiny_model: Path) -> None:

@@ -45,6 +45,9 @@ METADATA = ModelMetadata(
 )
 
 
+KNOWING = dataclasses.replace(METADATA, familiarity=0.125)
+
+
 def model_of(*nodes: Any, initializers: tuple[Any, ...] = (), **changes: Any) -> Any:
     """Return a model whose score is the mean of the window, or what the nodes make of ``signal``."""
     nodes = nodes or (helper.make_node("ReduceMean", ["signal"], ["score"], axes=[1], keepdims=0),)
@@ -54,6 +57,14 @@ def model_of(*nodes: Any, initializers: tuple[Any, ...] = (), **changes: Any) ->
     graph = helper.make_graph(nodes, "g", inputs, outputs, initializers)
     changes.setdefault("opset_imports", [helper.make_opsetid("", 17)])
     return helper.make_model(graph, ir_version=8, **changes)
+
+
+def knowing(*nodes: Any, **changes: Any) -> Any:
+    """Return a model with a familiarity, the maximum of the window or what the nodes make of ``signal``."""
+    mean = helper.make_node("ReduceMean", ["signal"], ["score"], axes=[1], keepdims=0)
+    nodes = nodes or (helper.make_node("ReduceMax", ["signal"], ["familiarity"], axes=[1], keepdims=0),)
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in ("score", "familiarity")]
+    return model_of(mean, *nodes, **{"outputs": outputs, **changes})
 
 
 def save(path: Path, model: Any, metadata: str | None = None) -> Path:
@@ -97,7 +108,29 @@ def test_round_trip(tmp_path: Path) -> None:
     assert model.path == path
     assert sha256 == model.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     windows = np.random.default_rng(0).standard_normal((5, WINDOW)).astype(np.float32)
-    np.testing.assert_allclose(model.score(windows), windows.mean(axis=1), atol=1e-6)
+    found = model.score(windows)
+    np.testing.assert_allclose(found.score, windows.mean(axis=1), atol=1e-6)
+    assert found.familiarity is None
+
+
+def test_round_trip_with_familiarity(tmp_path: Path) -> None:
+    """A graph of two outputs, with a threshold for the second, gives both."""
+    write_model(tmp_path / "m.onnx", knowing(), KNOWING)
+    model = read_model(tmp_path / "m.onnx")
+    assert model.metadata == KNOWING
+    windows = np.random.default_rng(0).standard_normal((5, WINDOW)).astype(np.float32)
+    found = model.score(windows)
+    assert found.familiarity is not None
+    np.testing.assert_allclose(found.score, windows.mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(found.familiarity, windows.max(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("metadata", [None, ...])
+def test_without_a_threshold_for_familiarity(metadata: object, tmp_path: Path) -> None:
+    """Files that do not speak of familiarity, as all did once, and files that say there is none, are the same."""
+    model = read_model(save(tmp_path / "m.onnx", model_of(), changed(familiarity=metadata)))
+    assert model.metadata == METADATA
+    assert model.score(np.zeros((1, WINDOW), dtype=np.float32)).familiarity is None
 
 
 def test_same_model_same_bytes(tmp_path: Path) -> None:
@@ -113,6 +146,8 @@ def test_same_model_same_bytes(tmp_path: Path) -> None:
         pytest.param({"sample_rate": 8_000, "window_samples": 480_000, "hop_samples": 48_000}, id="longest window"),
         pytest.param({"window_samples": 1_600, "hop_samples": 160}, id="shortest window and hop"),
         pytest.param({"name": "声" * 100}, id="longest name"),
+        pytest.param({"familiarity": 0.125}, id="familiarity"),
+        pytest.param({"familiarity": -1e12}, id="familiarity below all"),
         pytest.param(
             {"training": {"nested": {"deep": [{}]}}, "recipe": {}, "versions": {}, "operating_points": {}},
             id="free parts",
@@ -130,10 +165,10 @@ def test_a_copy_travels_without_its_session(tmp_path: Path) -> None:
     write_model(tmp_path / "m.onnx", model_of(), METADATA)
     model = read_model(tmp_path / "m.onnx")
     windows = np.ones((2, WINDOW), dtype=np.float32)
-    before = model.score(windows)
+    before = model.score(windows).score
     copy = pickle.loads(pickle.dumps(model))  # noqa: S301 - our own
     assert "_session" not in vars(copy)
-    np.testing.assert_array_equal(copy.score(windows), before)
+    np.testing.assert_array_equal(copy.score(windows).score, before)
 
 
 def test_names_of_shipped_models() -> None:
@@ -293,6 +328,12 @@ METADATA_TEXTS = {
     "operating point true": (changed(operating_points={"x": True}), r"operating_points\.x is a bool"),
     "operating point NaN": (changed(operating_points={"x": float("nan")}), "must be finite"),
     "operating point absurd": (changed(operating_points={"x": 10**400}), "must be finite"),
+    "familiarity a text": (changed(familiarity="0.1"), "familiarity is a str"),
+    "familiarity true": (changed(familiarity=True), "familiarity is a bool"),
+    "familiarity a list": (changed(familiarity=[0.1]), "familiarity is a list"),
+    "familiarity NaN": (changed(familiarity=float("nan")), "must be finite"),
+    "familiarity infinite": (changed(familiarity=float("-inf")), "must be finite"),
+    "familiarity absurd": (changed(familiarity=10**400), "must be finite"),
     "recipe a list": (changed(recipe=[]), "recipe is a list"),
     "versions a list": (changed(versions=[]), "versions is a list"),
     "version a number": (changed(versions={"numpy": 2}), r"versions\.numpy is a int"),
@@ -350,9 +391,23 @@ GRAPHS: dict[str, tuple[Any, str]] = {
     "type unknown": (model_of(inputs=values("signal", ["n", WINDOW], 99)), "'signal' of unknown"),
     "no score": (
         model_of(outputs=values("logit", ["n"])),
-        r"expected one output 'score' of float \(n\), found 'logit'",
+        r"expected one output 'score' of float \(n\), or a second one 'familiarity' of float \(n\), found 'logit'",
     ),
     "score and more": (model_of(outputs=[*values("score", ["n"]), *values("x", ["n"])]), "expected one output"),
+    "familiarity alone": (model_of(outputs=values("familiarity", ["n"])), "expected one output .* found 'familiarity'"),
+    "familiarity first": (
+        model_of(outputs=[*values("familiarity", ["n"]), *values("score", ["n"])]),
+        "expected one output .* found 'familiarity' .*; 'score'",
+    ),
+    "familiarity twice": (
+        model_of(outputs=[*values("score", ["n"]), *values("familiarity", ["n"]) * 2]),
+        "expected one output",
+    ),
+    "familiarity as matrix": (
+        model_of(outputs=[*values("score", ["n"]), *values("familiarity", ["n", 1])]),
+        r"expected one output .* found .*; 'familiarity' of float \(n, 1\)",
+    ),
+    "familiarity without a threshold": (knowing(), "has the output 'familiarity', but its metadata have no threshold"),
     "score as matrix": (model_of(outputs=values("score", ["n", 1])), r"found 'score' of float \(n, 1\)"),
     "score without shape": (model_of(outputs=values("score", None)), r"found 'score' of float \(\)"),
     "score as text": (model_of(outputs=values("score", ["n"], TensorProto.STRING)), "found 'score' of string"),
@@ -472,6 +527,41 @@ def test_graphs_that_do_not_run(model: Any, expected: str, tmp_path: Path) -> No
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_threshold_for_a_familiarity_that_is_not_there(tmp_path: Path) -> None:
+    """Metadata that speak of familiarity belong to a graph that gives it."""
+    path = save(tmp_path / "m.onnx", model_of(), KNOWING.to_json())
+    with pytest.raises(ModelFileError, match="metadata have a threshold for 'familiarity', but it has no such output"):
+        read_model(path)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        pytest.param(
+            [helper.make_node("ReduceMax", ["signal"], ["familiarity"], axes=[1], keepdims=1)],
+            r"gave no 1 finite familiarities but shape \(1, 1\)",
+            id="of another rank",
+        ),
+        pytest.param(
+            [
+                helper.make_node("Log", ["signal"], ["x"]),
+                helper.make_node("ReduceMax", ["x"], ["familiarity"], axes=[1], keepdims=0),
+            ],
+            "gave no 1 finite familiarities",
+            id="minus infinity",
+        ),
+        pytest.param([], "refuses|cannot be run", id="never computed"),
+    ],
+)
+def test_familiarities_that_do_not_fit(nodes: list[Any], expected: str, tmp_path: Path) -> None:
+    """The second output is looked at as closely as the first."""
+    nodes = nodes or [helper.make_node("ReduceMax", ["signal"], ["other"], axes=[1], keepdims=0)]
+    path = save(tmp_path / "m.onnx", knowing(*nodes), KNOWING.to_json())
+    with pytest.raises(ModelFileError, match=expected) as caught:
+        Detector.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
 def test_windows_of_another_length(tmp_path: Path) -> None:
     """Windows that the model does not take are an error of this package, not one of onnxruntime."""
     model = read_model(save(tmp_path / "m.onnx", model_of()))
@@ -536,7 +626,9 @@ def test_random_damage(size: str, request: pytest.FixtureRequest, tmp_path: Path
         try:
             detector = Detector.load(path)
             windows = np.zeros((2, detector.metadata.window_samples), dtype=np.float32)
-            assert np.isfinite(detector._file.score(windows)).all(), seed
+            found = detector._file.score(windows)
+            assert np.isfinite(found.score).all(), seed
+            assert found.familiarity is None or np.isfinite(found.familiarity).all(), seed
         except ModelFileError as error:
             refused.append(str(error))
     assert len(refused) > 10

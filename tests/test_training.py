@@ -19,7 +19,7 @@ from signals import RATE, noise, voice, write_voices
 
 from deepfake_audio import backends, training
 from deepfake_audio.backends import Examples, Run, Trained, svm
-from deepfake_audio.calibration import OPERATING_POINTS
+from deepfake_audio.calibration import OPERATING_POINTS, familiarity_threshold
 from deepfake_audio.datasets import Dataset, read_dataset
 from deepfake_audio.detector import Detection, Detector
 from deepfake_audio.errors import DataError, MissingExtraError, OutputError, TrainingError
@@ -126,6 +126,25 @@ def remembering(rows: FloatArray, gains: FloatArray, slope: FloatArray, bias: np
     return helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", OPSET)])
 
 
+class Knowing(Stub):
+    """A stub that is familiar with the windows it learnt from, and with nothing else."""
+
+    def train(self, examples: Examples, held_out: Examples | None, options: Any, run: Run) -> Trained:
+        """Fit as the stub does, and make an output of how near the learnt windows are."""
+        rows = np.asarray(examples.features[0, examples.chosen])
+        plain = super().train(examples, held_out, options, run)
+        onnx = plain.onnx
+        onnx.graph.initializer.append(numpy_helper.from_array(np.ones(len(rows), dtype=np.float32), "ones"))
+        onnx.graph.node.append(helper.make_node("MatMul", ["near", "ones"], ["familiarity"]))
+        onnx.graph.output.append(helper.make_tensor_value_info("familiarity", TensorProto.FLOAT, ["n"]))
+
+        def familiarity(x: FloatArray) -> npt.NDArray[np.float64]:
+            near = np.exp(-100 * np.square(x[:, np.newaxis] - rows).sum(axis=2))
+            return np.asarray(near.sum(axis=1), dtype=np.float64)
+
+        return dataclasses.replace(plain, familiarity=familiarity)
+
+
 # A window as long as the recordings: what is scored is what was learnt.
 WHOLE = dataclasses.replace(RECIPE, window_seconds=2.0)
 
@@ -201,7 +220,54 @@ def test_classifiers_of_the_parts_are_averaged(voices: Path, tmp_path: Path, mon
     windows = voice(2.0, seed=77).reshape(1, -1)
     features = extract(windows, WHOLE.members[0].specs)
     expected = np.mean([trained.score(features) for trained in made])
-    assert read_model(tmp_path / "m.onnx").score(windows)[0] == pytest.approx(expected, rel=1e-3)
+    assert read_model(tmp_path / "m.onnx").score(windows).score[0] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("parts", [None, 3])
+def test_familiarity_is_measured_on_what_was_not_learnt(
+    voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: int | None
+) -> None:
+    """A backend that knows by heart what it learnt does not set the threshold by that."""
+    with_stub(monkeypatch, Knowing())
+    run = train(read_dataset(voices), WHOLE, tmp_path / "m.onnx", parts=parts)
+    model = read_model(tmp_path / "m.onnx")
+    assert model.metadata.familiarity == run.metadata.familiarity
+    assert run.metadata.familiarity is not None
+    assert run.metadata.familiarity < 0.5
+    learnt = soundfile.read(next(voices.rglob("*.wav")), dtype="float32")[0]
+    found = model.score(learnt[np.newaxis]).familiarity
+    assert found is not None
+    assert found[0] > 0.9
+
+
+def test_about_a_hundredth_of_what_was_held_out_is_unfamiliar(voices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The threshold is a percentile of all recordings held out, each a mean over its windows and over the members."""
+    measured: list[npt.NDArray[np.float64]] = []
+
+    def kept(familiarity: npt.NDArray[np.float64]) -> float:
+        measured.append(familiarity)
+        return familiarity_threshold(familiarity)
+
+    monkeypatch.setattr(training, "familiarity_threshold", kept)
+    thresholds = [train(read_dataset(voices), recipe, None, parts=3).metadata.familiarity for recipe in (RECIPE, TWO)]
+    one, both = measured
+    assert one.shape == both.shape == (60,)
+    assert not np.array_equal(one, both)
+    for threshold, familiarity in zip(thresholds, measured, strict=True):
+        assert threshold is not None
+        assert ((familiarity > 0) & (familiarity <= 1)).all()
+        assert (familiarity < threshold).mean() <= 0.01
+        assert threshold < np.percentile(familiarity, 5)
+
+
+def test_without_a_radial_kernel_nothing_is_unfamiliar(voices: Path, tmp_path: Path) -> None:
+    """A model whose members do not know familiarity has neither the output nor a threshold."""
+    recipe = RECIPE.changed(options=["kernel=linear"])
+    assert train(read_dataset(voices), recipe, tmp_path / "m.onnx").metadata.familiarity is None
+    assert read_model(tmp_path / "m.onnx").metadata.familiarity is None
+    half = dataclasses.replace(TWO, members=(*recipe.members, RHYTHM))
+    assert train(read_dataset(voices), half, tmp_path / "half.onnx").metadata.familiarity is not None
+    assert Detector.load(tmp_path / "half.onnx").metadata.familiarity is not None
 
 
 def test_without_an_output_nothing_is_written(voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +348,7 @@ def test_joined_graph_is_small_and_plain(tiny_model: Path) -> None:
     """The file has one input and one output with the promised names, and only standard operators."""
     graph = onnx.load(tiny_model).graph
     assert [i.name for i in graph.input] == ["signal"]
-    assert [o.name for o in graph.output] == ["score"]
+    assert [o.name for o in graph.output] == ["score", "familiarity"]
     assert {node.domain for node in graph.node} <= {"", "ai.onnx.ml"}
 
 
@@ -311,7 +377,7 @@ def test_a_member_without_weight_is_left_out(voices: Path, tmp_path: Path, monke
     train(read_dataset(voices), TWO, tmp_path / "m.onnx")
     assert read_model(tmp_path / "m.onnx").metadata.training["weights"] == [0.0, 2.0]
     # The branches that are left are numbered anew.
-    assert names_of(tmp_path / "m.onnx") == {"member0", "score"}
+    assert names_of(tmp_path / "m.onnx") == {"member0", "score", "familiarity"}
 
 
 @needs_cnn

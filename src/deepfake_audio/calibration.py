@@ -33,6 +33,9 @@ OPERATING_POINTS = {
     "few-misses": "at most 5 % of the deepfakes held out from training were called genuine",
 }
 _FALSE_ALARMS, _MISSES = 0.01, 0.05
+# This share of the recordings held out may be taken for something unlike them all. They are speech of groups that were
+# not learnt from, so about as many verdicts on new speech are lost; a larger share would find more that is no speech.
+_UNFAMILIAR = 0.01
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,17 @@ def operating_points(genuine: npt.NDArray[np.float64], deepfake: npt.NDArray[np.
         "few-false-alarms": min(0.0, float(lowest)),
         "few-misses": max(0.0, float(highest)),
     }
+
+
+def familiarity_threshold(familiarity: npt.NDArray[np.float64]) -> float:
+    """
+    Return below what a recording is too unlike those that were learnt from.
+
+    Args:
+        familiarity: Of the recordings held out, shape (n,).
+    """
+    # The lower of two neighbours: never more than the share lies below it.
+    return float(np.percentile(familiarity, 100 * _UNFAMILIAR, method="lower"))
 
 
 def p_deepfake(llr_genuine: float, prior: float = PRIOR_DEEPFAKE) -> float:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from deepfake_audio.audio import STDIN, Recording, display_name, open_recording
 from deepfake_audio.calibration import p_deepfake
 from deepfake_audio.errors import AudioError
-from deepfake_audio.modelfile import ModelFile, ModelMetadata, read_model
+from deepfake_audio.modelfile import ModelFile, ModelMetadata, WindowScores, read_model
 from deepfake_audio.speech import Window, cut_windows, speech_stretches
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ SHORT_SPEECH_SECONDS = 1.0
 REASONS = {
     "too_close": "the evidence is too weak either way",
     "too_short": f"less than {SHORT_SPEECH_SECONDS:g} s of speech",
+    "out_of_domain": "it is unlike the speech that the model was trained on",
 }
 
 # Windows per run of the model: enough to be fast, small enough to stay in the cache.
@@ -162,9 +163,12 @@ class Detector:
         """
         segments: list[Segment] = []
         scores: list[float] = []
+        familiarity = 0.0
         speech_seconds = 0.0
         for batch in _batches(self._windows(recording), _BATCH):
-            for window, score in zip(batch, self.score_windows(batch), strict=True):
+            found = self.score_windows(batch)
+            familiarity += 0.0 if found.familiarity is None else float(found.familiarity.sum())
+            for window, score in zip(batch, found.score.tolist(), strict=True):
                 scores.append(score)
                 speech_seconds += window.speech_seconds
                 p = p_deepfake(self.metadata.calibration.llr(score))
@@ -172,7 +176,7 @@ class Detector:
         llr = None
         if speech_seconds >= MIN_SPEECH_SECONDS:
             llr = self.metadata.calibration.llr(float(np.mean(scores)))
-        verdict, reasons = self._verdict(llr, speech_seconds)
+        verdict, reasons = self._verdict(llr, speech_seconds, familiarity / max(1, len(scores)))
         return Detection(
             path=recording.name,
             verdict=verdict,
@@ -188,16 +192,16 @@ class Detector:
             model=self.model,
         )
 
-    def score_windows(self, windows: list[Window]) -> list[float]:
-        """Return the raw score of each window."""
-        return [float(score) for score in self._file.score(np.stack([window.signal for window in windows]))]
+    def score_windows(self, windows: list[Window]) -> WindowScores:
+        """Return what the model says of each window."""
+        return self._file.score(np.stack([window.signal for window in windows]))
 
     def _windows(self, recording: Recording) -> Iterator[Window]:
         rate = self.metadata.sample_rate
         stretches = speech_stretches(recording.blocks(rate), rate)
         return cut_windows(stretches, rate, self.metadata.window_samples, self.metadata.hop_samples)
 
-    def _verdict(self, llr: float | None, speech_seconds: float) -> tuple[Verdict, tuple[str, ...]]:
+    def _verdict(self, llr: float | None, speech_seconds: float, familiarity: float) -> tuple[Verdict, tuple[str, ...]]:
         if llr is None:
             return "no_speech", ()
         reasons = []
@@ -205,6 +209,9 @@ class Detector:
             reasons.append("too_short")
         if abs(llr - self.threshold) < self.metadata.margin:
             reasons.append("too_close")
+        # Whatever the threshold: what the model knows nothing of, it cannot tell at any.
+        if self.metadata.familiarity is not None and familiarity < self.metadata.familiarity:
+            reasons.append("out_of_domain")
         if reasons:
             return "inconclusive", tuple(reasons)
         return ("deepfake" if llr < self.threshold else "genuine"), ()

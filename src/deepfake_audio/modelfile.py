@@ -2,7 +2,8 @@
 The model file: one ONNX file from waveform to score, with everything a reader must know inside.
 
 The graph has one input, ``signal``: float32 windows of shape (n, window_samples), and one output, ``score``: float32 of
-shape (n,), higher = more genuine. The rest is one JSON document in the file's ``metadata_props`` under the key
+shape (n,), higher = more genuine. There may be a second output, ``familiarity``: float32 of shape (n,), higher = more
+like what the model learnt from. The rest is one JSON document in the file's ``metadata_props`` under the key
 ``deepfake_audio``, read into ``ModelMetadata``.
 
 A model file is data. Loading one runs no code of it, opens no other file, and refuses what our own files never hold:
@@ -36,6 +37,7 @@ FORMAT = 2
 METADATA_KEY = "deepfake_audio"
 INPUT = "signal"
 OUTPUT = "score"
+FAMILIARITY = "familiarity"
 MAX_BYTES = 256 << 20
 MAX_NAME = 100
 
@@ -71,6 +73,8 @@ class ModelMetadata:
         training: Data and held-out results of that run.
         versions: Of this package and the libraries that made it.
         format: Version of this layout.
+        familiarity: Recordings whose mean familiarity is below this are unlike what the model knows; None if its graph
+            does not tell.
     """
 
     name: str
@@ -86,11 +90,13 @@ class ModelMetadata:
     training: dict[str, Any]
     versions: dict[str, str]
     format: int = FORMAT
+    familiarity: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that could not have been written by ``write_model``."""
         numbers = [self.calibration.scale, self.calibration.offset, self.threshold, self.margin]
         numbers += self.operating_points.values()
+        numbers += [] if self.familiarity is None else [self.familiarity]
         shortest, longest = self.sample_rate, 600 * self.sample_rate  # tenths of samples
         # A file can hold whole numbers of any size, so nothing here divides, or makes a float of one.
         checks = {
@@ -119,12 +125,12 @@ class ModelMetadata:
         values = _json_object(text)
         if values.get("format") != FORMAT:
             raise ValueError(f"format {values.get('format')!r}, this version reads format {FORMAT}")
-        if missing := sorted(set(_JSON_TYPES) - set(values)):
+        if missing := sorted(set(_JSON_TYPES) - set(values) - _OPTIONAL):
             raise ValueError(f"missing keys: {', '.join(missing)}")
         if unknown := sorted(set(values) - set(_JSON_TYPES)):
             raise ValueError(f"unknown keys: {', '.join(unknown)}")
         for key, kind in _JSON_TYPES.items():
-            _require_type(key, values[key], kind)
+            _require_type(key, values.get(key), kind)
         for key, kind in _ENTRY_TYPES.items():
             for name, value in values[key].items():
                 _require_type(f"{key}.{name}", value, kind)
@@ -166,8 +172,24 @@ _JSON_TYPES: dict[str, Any] = {
     "recipe": dict,
     "training": dict,
     "versions": dict,
+    "familiarity": int | float | None,
 }
+_OPTIONAL = {"familiarity"}
 _ENTRY_TYPES: dict[str, Any] = {"calibration": int | float, "operating_points": int | float, "versions": str}
+
+
+@dataclass(frozen=True)
+class WindowScores:
+    """
+    What a model says of windows.
+
+    Attributes:
+        score: Raw scores, higher = more genuine, shape (n,).
+        familiarity: How like they are to what it learnt from, higher = more so, shape (n,); None if it does not tell.
+    """
+
+    score: FloatArray
+    familiarity: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -192,9 +214,9 @@ class ModelFile:
         except Exception as error:  # onnxruntime's exceptions have no common base of their own
             raise ModelFileError(f"{self.path}: onnxruntime refuses this model ({_first_line(error)})") from error
 
-    def score(self, windows: FloatArray) -> FloatArray:
+    def score(self, windows: FloatArray) -> WindowScores:
         """
-        Return one raw score per window, higher = more genuine.
+        Return what the model says of each window.
 
         Args:
             windows: Shape (n, window_samples).
@@ -203,13 +225,15 @@ class ModelFile:
             ModelFileError: If the graph cannot run or does not give n finite numbers.
         """
         session = self._session
+        names = [OUTPUT] if self.metadata.familiarity is None else [OUTPUT, FAMILIARITY]
         try:
-            (scores,) = session.run([OUTPUT], {INPUT: windows})
+            outputs = session.run(names, {INPUT: windows})
         except Exception as error:
             raise ModelFileError(f"{self.path}: cannot be run ({_first_line(error)})") from error
-        if np.shape(scores) != (len(windows),) or not np.isfinite(scores).all():
-            raise ModelFileError(f"{self.path}: gave no {len(windows)} finite scores but shape {np.shape(scores)}")
-        return np.asarray(scores, dtype=np.float32)
+        for values, what in zip(outputs, ("scores", "familiarities"), strict=False):
+            if np.shape(values) != (len(windows),) or not np.isfinite(values).all():
+                raise ModelFileError(f"{self.path}: gave no {len(windows)} finite {what} but shape {np.shape(values)}")
+        return WindowScores(*(np.asarray(values, dtype=np.float32) for values in outputs))
 
 
 def resolve_model(name: str | os.PathLike[str]) -> Path:
@@ -233,8 +257,8 @@ def read_model(name: str | os.PathLike[str]) -> ModelFile:
     try:
         _refuse_foreign(proto)
         metadata = _metadata(proto)
-        _require_only("input", proto.graph.input, f"{INPUT!r} of float (n, {metadata.window_samples})")
-        _require_only("output", proto.graph.output, f"{OUTPUT!r} of float (n)")
+        _require_input(proto.graph.input, f"{INPUT!r} of float (n, {metadata.window_samples})")
+        _require_outputs(proto.graph.output, metadata)
     except ValueError as error:
         raise ModelFileError(f"{path}: {error}") from error
     return ModelFile(path, hashlib.sha256(content).hexdigest(), metadata, content)
@@ -246,7 +270,7 @@ def write_model(path: str | os.PathLike[str], model: Any, metadata: ModelMetadat
 
     Args:
         path: Where to.
-        model: An ``onnx.ModelProto`` from ``signal`` to ``score``.
+        model: An ``onnx.ModelProto`` from ``signal`` to ``score``, or to ``score`` and ``familiarity``.
         metadata: What goes inside.
 
     Raises:
@@ -345,11 +369,25 @@ def _tensors(graph: Any) -> Iterator[Any]:
         yield from (tensor.values, tensor.indices)
 
 
-def _require_only(what: str, values: Any, expected: str) -> None:
-    """Raise unless a graph declares one input or output alone, of the expected name, type and shape."""
+def _require_input(values: Any, expected: str) -> None:
+    """Raise unless a graph declares one input alone, of the expected name, type and shape."""
     found = [_described(value) for value in values]
     if found != [expected]:
-        raise ValueError(f"expected one {what} {expected}, found {'; '.join(found) or 'none'}")
+        raise ValueError(f"expected one input {expected}, found {'; '.join(found) or 'none'}")
+
+
+def _require_outputs(values: Any, metadata: ModelMetadata) -> None:
+    """Raise unless a graph declares the score, and familiarity if and only if the metadata have a threshold for it."""
+    found = [_described(value) for value in values]
+    score, familiarity = (f"{name!r} of float (n)" for name in (OUTPUT, FAMILIARITY))
+    if found not in ([score], [score, familiarity]):
+        raise ValueError(
+            f"expected one output {score}, or a second one {familiarity}, found {'; '.join(found) or 'none'}"
+        )
+    if metadata.familiarity is None and len(found) > 1:
+        raise ValueError(f"has the output {FAMILIARITY!r}, but its metadata have no threshold for it")
+    if metadata.familiarity is not None and len(found) == 1:
+        raise ValueError(f"its metadata have a threshold for {FAMILIARITY!r}, but it has no such output")
 
 
 def _described(value: Any) -> str:

@@ -28,7 +28,13 @@ from deepfake_audio import __version__
 from deepfake_audio.assembly import Branch, assembled, require_equal, runner
 from deepfake_audio.augment import Augmentation
 from deepfake_audio.backends import Run, Trained, load_backend, require_extra
-from deepfake_audio.calibration import Calibration, fit_calibration, fit_weights, operating_points
+from deepfake_audio.calibration import (
+    Calibration,
+    familiarity_threshold,
+    fit_calibration,
+    fit_weights,
+    operating_points,
+)
 from deepfake_audio.errors import DataError, OutputError
 from deepfake_audio.examples import (
     ExampleMaker,
@@ -131,10 +137,20 @@ class _Data:
 
 @dataclass(frozen=True)
 class _Learnt:
-    """What became of one member: its classifiers, and the scores of all recordings, NaN where none was held out."""
+    """
+    What became of one member.
+
+    Attributes:
+        classifiers: Those that the model is made of.
+        scores: Of all recordings, NaN where none was held out, shape (n,).
+        familiarity: The same; None if the backend does not know it.
+        facts: Of each classifier that was trained.
+        difference: The largest between a classifier and its graph.
+    """
 
     classifiers: list[Any]
     scores: FloatArray
+    familiarity: FloatArray | None
     facts: list[dict[str, Any]]
     difference: float
 
@@ -213,7 +229,8 @@ def train(  # noqa: PLR0913 - what is not a choice of the recipe
             "members": [_without_history(one.facts[-1]) for one in learnt],
             "weights": [round(weight, 4) for weight in weights],
         }
-    metadata = _metadata(recipe, calibration, held_out, facts)
+    used = [one for one, weight in zip(learnt, weights, strict=True) if weight]
+    metadata = _metadata(recipe, calibration, _least_familiarity(data, used), held_out, facts)
     sha256 = ""
     if output is not None:
         branches = [
@@ -272,7 +289,7 @@ def _learnt(data: _Data, member: Member, augmentation: Augmentation, seed: int, 
     features = data.maker.features(
         member.specs, member.copies, augmentation, data.progress, f"features ({member.backend})"
     )
-    scores = np.full(len(data.utterances), np.nan)
+    scores, familiarity = np.full((2, len(data.utterances)), np.nan)
     some = _some_windows(data)
     classifiers, facts, differences = [], [], []
     last = [None] if backend.REFIT and refit else []
@@ -285,9 +302,14 @@ def _learnt(data: _Data, member: Member, augmentation: Augmentation, seed: int, 
         facts.append(trained.facts)
         score, rows = runner(graph), np.flatnonzero(held_out).tolist()
         for number, row in enumerate(rows, start=1):
-            scores[row] = score(data.maker.windows(row)).mean()
+            found = score(data.maker.windows(row))
+            scores[row] = found.score.mean()
+            if found.familiarity is not None:
+                familiarity[row] = found.familiarity.mean()
             data.progress(f"scoring what was held out ({member.backend})", number, len(rows))
-    return _Learnt(classifiers[-1:] if last else classifiers, scores, facts, max(differences))
+    kept = classifiers[-1:] if last else classifiers
+    known = None if trained.familiarity is None else familiarity
+    return _Learnt(kept, scores, known, facts, max(differences))
 
 
 def _some_windows(data: _Data) -> npt.NDArray[np.float32]:
@@ -338,6 +360,18 @@ def _calibrated(data: _Data, scores: FloatArray) -> tuple[list[float], Calibrati
     return weights.tolist(), calibration, _judged(utterances, llr, assigned)
 
 
+def _least_familiarity(data: _Data, used: list[_Learnt]) -> float | None:
+    """
+    Return below what familiarity a recording is unlike what the model knows; None if no member can tell.
+
+    The recordings held out were measured by the classifiers that did not learn from their parts, others will be by the
+    final one. That can be compared: familiarity is a mean over landmarks, which are drawn alike from nearly the same
+    recordings.
+    """
+    known = [one.familiarity[data.held_out] for one in used if one.familiarity is not None]
+    return familiarity_threshold(np.mean(known, axis=0)) if known else None
+
+
 def _judged(utterances: list[Utterance], llr: FloatArray, assigned: npt.NDArray[np.int64]) -> HeldOut:
     is_genuine = np.array([u.is_bonafide for u in utterances])
     bonafide, spoof = llr[is_genuine], llr[~is_genuine]
@@ -361,7 +395,9 @@ def _judged(utterances: list[Utterance], llr: FloatArray, assigned: npt.NDArray[
 # --- what the record says --------------------------------------------------------------------------------------
 
 
-def _metadata(recipe: Recipe, calibration: Calibration, held_out: HeldOut, facts: dict[str, Any]) -> ModelMetadata:
+def _metadata(
+    recipe: Recipe, calibration: Calibration, familiarity: float | None, held_out: HeldOut, facts: dict[str, Any]
+) -> ModelMetadata:
     """Return what goes into the file: nothing that differs between two runs on the same data with the same seed."""
     return ModelMetadata(
         name=recipe.name,
@@ -376,6 +412,7 @@ def _metadata(recipe: Recipe, calibration: Calibration, held_out: HeldOut, facts
         recipe=recipe.to_dict(),
         training=facts,
         versions=_versions({member.backend for member in recipe.members}),
+        familiarity=familiarity,
     )
 
 

@@ -80,14 +80,18 @@ class Trained:
     What a backend returns.
 
     Attributes:
-        onnx: A model from ``features`` of shape (n, *feature_shape) to ``score`` of shape (n,), higher = more genuine.
+        onnx: A model from ``features`` of shape (n, *feature_shape) to ``score`` of shape (n,), higher = more genuine,
+            and, if there is a ``familiarity``, to that as its second output, of shape (n,) too.
         score: The native function that ``onnx`` must equal.
         facts: What happened, for the run record: plain values that JSON can hold.
+        familiarity: The native function that tells how alike windows are to those that were learnt from, higher = more
+            so; None where the backend does not know.
     """
 
     onnx: Any
     score: Callable[[FloatArray], npt.NDArray[np.float64]]
     facts: dict[str, Any]
+    familiarity: Callable[[FloatArray], npt.NDArray[np.float64]] | None = None
 
 
 class Backend(Protocol):

@@ -5,6 +5,8 @@ Every kind of features is standardised and reduced to its principal components. 
 one kind finds alike, another may not, and none drowns the others. The machine is fitted on the kernel's values at a
 bounded number of landmarks among the training windows (Nystroem's method, Williams and Seeger, NIPS 2000), so that the
 model file does not grow with the data.
+
+The radial kernel also tells how familiar a window is: its mean over the landmarks, from 0 (unlike all of them) to 1.
 """
 
 from __future__ import annotations
@@ -136,12 +138,19 @@ def train(examples: Examples, held_out: Examples | None, options: Options, run: 
     offset = float(machine.intercept_[0])
     run.report(2, 2, "fitted")
 
+    def kernel(rows: FloatArray) -> FloatArray:
+        return _kernel(kinds, np.split(np.asarray(rows), np.cumsum(sizes)[:-1], axis=1), options)
+
     def score(rows: FloatArray) -> npt.NDArray[np.float64]:
-        split = np.split(np.asarray(rows), np.cumsum(sizes)[:-1], axis=1)
-        return np.asarray(_kernel(kinds, split, options) @ slopes + offset, dtype=np.float64)
+        return np.asarray(kernel(rows) @ slopes + offset, dtype=np.float64)
+
+    def familiarity(rows: FloatArray) -> npt.NDArray[np.float64]:
+        return np.asarray(kernel(rows).mean(axis=1), dtype=np.float64)
 
     facts = {"n_windows": len(features), "n_landmarks": len(chosen), "n_kinds": len(kinds)}
-    return Trained(_to_onnx(kinds, sizes, slopes, offset, options), score, facts)
+    # A linear kernel is no measure of likeness: it grows with the distance from the centre.
+    known = familiarity if options.kernel == "rbf" else None
+    return Trained(_to_onnx(kinds, sizes, slopes, offset, options), score, facts, known)
 
 
 def _fitted(values: FloatArray, n_plain: int, chosen: npt.NDArray[np.int64], n_components: int, seed: int) -> _Kind:
@@ -211,15 +220,18 @@ def _to_onnx(kinds: list[_Kind], sizes: tuple[int, ...], slopes: FloatArray, off
             distance = add("Sub", add("Add", own, constant(squares)), add("Mul", values, constant(np.float32(2))))
             values = add("Exp", add("Mul", distance, constant(np.float32(-options.gamma))))
         kernels.append(values)
-    weighted = add("MatMul", add("Mean", *kernels), constant(slopes[:, np.newaxis]))
-    score = add("Squeeze", add("Add", weighted, constant(np.float32(offset))), axis)
-    nodes.append(onnx.helper.make_node("Identity", [score], ["score"]))
+    kernel = add("Mean", *kernels)
+    weighted = add("MatMul", kernel, constant(slopes[:, np.newaxis]))
+    outputs = {"score": add("Squeeze", add("Add", weighted, constant(np.float32(offset))), axis)}
+    if options.kernel == "rbf":
+        outputs["familiarity"] = add("ReduceMean", kernel, axes=[1], keepdims=0)
+    nodes += [onnx.helper.make_node("Identity", [tensor], [name]) for name, tensor in outputs.items()]
     kind_of = onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(
         nodes,
         "classifier",
         [onnx.helper.make_tensor_value_info("features", kind_of, ["n", sum(sizes)])],
-        [onnx.helper.make_tensor_value_info("score", kind_of, ["n"])],
+        [onnx.helper.make_tensor_value_info(name, kind_of, ["n"]) for name in outputs],
         constants,
     )
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
