@@ -204,6 +204,7 @@ def test_without_its_extra_a_backend_says_what_to_install(monkeypatch: pytest.Mo
     [
         pytest.param("svm", {"c": 0.0}, "c must be positive", id="c"),
         pytest.param("svm", {"c": float("nan")}, "c must be positive", id="c nan"),
+        pytest.param("svm", {"loss": "cross-entropy"}, "loss must be one of squares", id="svm loss"),
         pytest.param("svm", {"kernel": "cubic"}, "kernel must be", id="kernel"),
         pytest.param("svm", {"gamma": -1.0}, "gamma must be positive", id="gamma"),
         pytest.param("svm", {"n_components": 0}, "n_components must be positive", id="components"),
@@ -211,6 +212,7 @@ def test_without_its_extra_a_backend_says_what_to_install(monkeypatch: pytest.Mo
         pytest.param("cnn", {"architecture": "vgg"}, "architecture must be one of cnn", id="architecture"),
         pytest.param("cnn", {"pooling": "max"}, "pooling must be one of average", id="pooling"),
         pytest.param("cnn", {"loss": "hinge"}, "loss must be one of cross-entropy", id="loss"),
+        pytest.param("cnn", {"hidden": -1}, "hidden must be 0 to", id="hidden"),
         pytest.param("cnn", {"epochs": 0}, "epochs and batch_size must be positive", id="epochs"),
         pytest.param("cnn", {"learning_rate": float("inf")}, "learning_rate must be positive", id="rate"),
         pytest.param("cnn", {"mix_up": -0.1}, "must not be negative", id="mix-up"),
@@ -232,6 +234,15 @@ def test_svm_with_a_linear_kernel() -> None:
     result = trained(svm, kernel="linear")
     check(svm, result)
     assert result.familiarity is None
+
+
+def test_svm_with_the_usual_loss() -> None:
+    """The machine of the squared hinge learns and converts as well, to other scores."""
+    svm = load_backend("svm")
+    result = trained(svm, loss="hinge")
+    check(svm, result)
+    some = unseen(svm, 20, seed=2)
+    assert np.abs(result.score(some) - trained(svm).score(some)).max() > 0.01
 
 
 def familiarity_of(result: Trained, features: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -312,7 +323,10 @@ def test_cnn_writes_tensorboard_logs(tmp_path: Path) -> None:
     assert list((tmp_path / "logs").rglob("events.out.tfevents.*"))
 
 
-@pytest.mark.parametrize(("architecture", "pooling"), list(zip(ARCHITECTURES, itertools.cycle(POOLINGS), strict=False)))
+@pytest.mark.parametrize(
+    ("architecture", "pooling"),
+    [*zip(ARCHITECTURES, itertools.cycle(POOLINGS), strict=False), ("cnn", "power"), ("texture", "power")],
+)
 def test_cnn_architectures(architecture: str, pooling: str) -> None:
     """Every network, the poolings in turn, trains and equals its own ONNX form."""
     require("cnn")

@@ -261,7 +261,9 @@ def evaluate(
     layout: LayoutName = "auto",
     partition: Annotated[
         str | None,
-        typer.Option(help="Which part to evaluate on.", show_default="eval, else dev, else everything"),
+        typer.Option(
+            help="Which part to evaluate on, or several: train,dev.", show_default="eval, else dev, else everything"
+        ),
     ] = None,
     column: Columns = None,
     operating_point: OperatingPointName = None,
@@ -396,7 +398,8 @@ def train(
     ] = None,
     layout: LayoutName = "auto",
     partition: Annotated[
-        str | None, typer.Option(help="Which part to learn from.", show_default="train, else everything")
+        str | None,
+        typer.Option(help="Which part to learn from, or several: train,dev.", show_default="train, else everything"),
     ] = None,
     column: Columns = None,
     seed: Annotated[

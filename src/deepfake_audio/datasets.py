@@ -114,17 +114,17 @@ class Dataset:
 
     def select(self, partition: str) -> Dataset:
         """
-        Return one partition.
+        Return one partition, or several, such as ``train,dev``.
 
         Raises:
-            DataError: If there is none of that name.
+            DataError: If there is none of a name.
         """
-        wanted = _PARTITIONS.get(partition.lower(), partition)
-        chosen = tuple(u for u in self.utterances if u.partition == wanted)
-        if not chosen:
+        names = [name.strip() for name in partition.split(",")]
+        wanted = {_PARTITIONS.get(name.lower(), name): name for name in names}
+        if missing := [name for key, name in wanted.items() if key not in self.partitions]:
             there = ", ".join(self.partitions) or "none"
-            raise DataError(f"{self.root}: has no partition {partition!r}; partitions: {there}")
-        return Dataset(self.root, self.layout, chosen)
+            raise DataError(f"{self.root}: has no partition {missing[0]!r}; partitions: {there}")
+        return Dataset(self.root, self.layout, tuple(u for u in self.utterances if u.partition in wanted))
 
     @property
     def partitions(self) -> tuple[str, ...]:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from deepfake_audio.backends import Examples, FloatArray, Run
 
-PLAIN_SPEC = FeatureSpec("mel", n_fft=1024, window_length=640, n_bands=80)
+PLAIN_SPEC = FeatureSpec("mel", n_fft=512, window_length=256, n_bands=64)
 DEFAULT_SPECS = (PLAIN_SPEC,)
-WINDOW_SECONDS = 3.0
-COPIES = 4
+WINDOW_SECONDS = 2.0
+COPIES = 1
 REFIT = False  # the networks of the parts are there already, and their mean is kept
 EXTRA = "cnn"
 
@@ -51,6 +51,7 @@ class Options:
         learning_rate: Its maximum; it rises over the first epoch and falls to nearly 0 as a cosine.
         weight_decay: Decoupled, of AdamW.
         dropout: Of the last layer; earlier ones have less.
+        hidden: Neurons of a layer before the last one; 0 has no such layer.
         loss: ``cross-entropy``, ``focal`` (arXiv 1708.02002, its exponent being 2) or ``one-class`` (the softmax of
             arXiv 2010.13995, which draws genuine speech together and pushes the rest away).
         label_smoothing: Share of the target that the other class gets.
@@ -60,17 +61,18 @@ class Options:
         mix_style: Share of the batches whose windows swap mean and deviation per band (arXiv 2206.12513).
     """
 
-    architecture: str = "cnn"
-    pooling: str = "average"
-    epochs: int = 20
-    batch_size: int = 32
-    learning_rate: float = 2e-3
+    architecture: str = "texture"
+    pooling: str = "power"
+    epochs: int = 12
+    batch_size: int = 64
+    learning_rate: float = 4e-3
     weight_decay: float = 1e-2
-    dropout: float = 0.3
+    dropout: float = 0.2
+    hidden: int = 64
     loss: str = "cross-entropy"
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.05
     averaging: float = 0.99
-    mask: bool = True
+    mask: bool = False
     mix_up: float = 0.0
     mix_style: float = 0.0
 
@@ -81,6 +83,7 @@ class Options:
             f"pooling must be one of {', '.join(POOLINGS)}": self.pooling in POOLINGS,
             f"loss must be one of {', '.join(LOSSES)}": self.loss in LOSSES,
             "epochs and batch_size must be positive": min(self.epochs, self.batch_size) > 0,
+            "hidden must be 0 to 4,096": 0 <= self.hidden <= 4_096,  # noqa: PLR2004
             "learning_rate must be positive": 0 < self.learning_rate < math.inf,
             "weight_decay and mix_up must not be negative": min(self.weight_decay, self.mix_up) >= 0,
             "dropout, label_smoothing, averaging and mix_style must be in [0, 1)": all(
@@ -166,8 +169,14 @@ def _network(keras: Any, shape: tuple[int, ...], options: Options) -> Any:
     layers = keras.layers
     inputs = keras.Input(shape, name="features")
     x = layers.BatchNormalization(momentum=0.9)(layers.Reshape((*shape, 1))(inputs))
-    x = ARCHITECTURES[options.architecture](keras, x, options.dropout)
-    x = layers.Dropout(options.dropout)(POOLINGS[options.pooling](keras, x))
+    pictures = ARCHITECTURES[options.architecture](keras, x, options.dropout)
+    vectors = [POOLINGS[options.pooling](keras, picture) for picture in pictures]
+    x = layers.Concatenate()(vectors) if len(vectors) > 1 else vectors[0]
+    x = layers.Dropout(options.dropout)(x)
+    if options.hidden:
+        x = layers.Dense(options.hidden, use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+        x = layers.Dropout(options.dropout)(x)
     if options.loss == "one-class":
         # The cosine between what a window is like and what genuine speech is like.
         x = layers.UnitNormalization()(layers.Dense(64)(x))

@@ -28,22 +28,26 @@ if TYPE_CHECKING:
 
 _SUMMED: dict[str, Any] = {"statistics": ("mean", "std")}
 _LONG: dict[str, Any] = {"n_fft": 1024, "window_length": 640}
-_SHORT: dict[str, Any] = {"n_fft": 256, "window_length": 256, "hop_length": 64, "n_bands": 24}
+_SHORT: dict[str, Any] = {"n_fft": 512, "window_length": 256, "hop_length": 80, "n_bands": 64}
+_RHYTHM: dict[str, Any] = {"n_fft": 256, "window_length": 256, "hop_length": 64, "n_bands": 24}
+_HARMONICS: dict[str, Any] = {"hop_length": 320, "n_bands": 64, "n_coefficients": 320, **_LONG}
 PLAIN_SPEC = FeatureSpec("mfcc", n_bands=96, n_coefficients=60, deltas=1, **_LONG, **_SUMMED)
-# The envelope, the harmonics, the rhythm, and how bands hang together: each tells what the others do not see.
+# The envelope, textures at three scales, the harmonics, and the rhythm: each tells what the others do not see.
 DEFAULT_SPECS = (
     PLAIN_SPEC,
-    FeatureSpec("lfcc", n_bands=60, n_coefficients=30, deltas=2, **_SUMMED),
-    FeatureSpec("flatness", n_bands=32, **_LONG, **_SUMMED),
-    FeatureSpec("modulation", **_SHORT),
-    FeatureSpec("correlation", **_SHORT),
+    FeatureSpec("mel", n_bands=80, statistics=("texture7x13",), **_LONG),
+    FeatureSpec("cepstrum", statistics=("mean", "std", "crest"), **_HARMONICS),
+    FeatureSpec("modulation", **_RHYTHM),
+    FeatureSpec("mel", statistics=("texture7x13",), **_SHORT),
+    FeatureSpec("mel", statistics=("texture7x25",), **_SHORT),
 )
-WINDOW_SECONDS = 3.0
+WINDOW_SECONDS = 2.0
 COPIES = 1
 REFIT = True
 EXTRA = None
 
 KERNELS = ("rbf", "linear")
+LOSSES = ("squares", "hinge")
 # Deviations beyond this many are taken for no more than that: one odd number must not hide all others.
 _MOST_DEVIATIONS = 6.0
 # Eigenvalues of the landmarks' kernel below this share of the largest carry nothing but rounding.
@@ -57,22 +61,26 @@ class Options:
 
     Attributes:
         c: What a window on the wrong side costs.
+        loss: ``squares``, the least-squares machine (Suykens and Vandewalle 1999), whose fit is one system of
+            equations, or ``hinge``, the squared hinge of the usual one.
         kernel: Of each kind of features: ``rbf`` or ``linear``.
         gamma: Of the radial kernel, relative to the variance of a kind's features, which is 1.
         n_components: Principal components of each kind that are kept, at most.
         n_landmarks: Training windows whose kernel values the machine sees, at most.
     """
 
-    c: float = 3.0
+    c: float = 5.0
+    loss: str = "squares"
     kernel: str = "rbf"
     gamma: float = 0.5
     n_components: int = 80
-    n_landmarks: int = 1500
+    n_landmarks: int = 3000
 
     def __post_init__(self) -> None:
         """Refuse what cannot be fitted."""
         checks = {
             "c must be positive": 0 < self.c < math.inf,
+            f"loss must be one of {', '.join(LOSSES)}": self.loss in LOSSES,
             f"kernel must be one of {', '.join(KERNELS)}": self.kernel in KERNELS,
             "gamma must be positive": 0 < self.gamma < math.inf,
             "n_components must be positive": self.n_components > 0,
@@ -115,8 +123,6 @@ class _Kind:
 def train(examples: Examples, held_out: Examples | None, options: Options, run: Run) -> Trained:
     """Fit reduction, landmarks and machine on all copies of the windows."""
     del held_out  # nothing here goes in steps that could be watched
-    from sklearn.svm import LinearSVC
-
     n_copies = len(examples.features)
     features = np.concatenate([copy[examples.chosen] for copy in examples.features])
     is_bonafide, weights = (np.tile(values, n_copies) for values in (examples.is_bonafide, examples.weights))
@@ -132,10 +138,9 @@ def train(examples: Examples, held_out: Examples | None, options: Options, run: 
     values = _kernel(kinds, parts, options)
     whiten = _whitening(values[chosen])
     run.report(1, 2, f"fitting on {len(chosen):,} landmarks")
-    machine = LinearSVC(C=options.c, dual=False, random_state=run.seed)
-    machine.fit(values @ whiten, is_bonafide, sample_weight=weights)
-    slopes = np.asarray(whiten @ machine.coef_[0], dtype=np.float32)
-    offset = float(machine.intercept_[0])
+    machine = _machine(options, run.seed).fit(values @ whiten, is_bonafide, sample_weight=weights)
+    slopes = np.asarray(whiten @ np.ravel(machine.coef_), dtype=np.float32)
+    offset = float(np.ravel(machine.intercept_)[0])
     run.report(2, 2, "fitted")
 
     def kernel(rows: FloatArray) -> FloatArray:
@@ -151,6 +156,15 @@ def train(examples: Examples, held_out: Examples | None, options: Options, run: 
     # A linear kernel is no measure of likeness: it grows with the distance from the centre.
     known = familiarity if options.kernel == "rbf" else None
     return Trained(_to_onnx(kinds, sizes, slopes, offset, options), score, facts, known)
+
+
+def _machine(options: Options, seed: int) -> Any:
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.svm import LinearSVC
+
+    if options.loss == "squares":
+        return RidgeClassifier(alpha=1 / options.c, solver="cholesky")
+    return LinearSVC(C=options.c, dual=False, random_state=seed)
 
 
 def _fitted(values: FloatArray, n_plain: int, chosen: npt.NDArray[np.int64], n_components: int, seed: int) -> _Kind:

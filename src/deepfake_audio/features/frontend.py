@@ -105,7 +105,8 @@ class _Builder:
 
     def features(self, spec: FeatureSpec) -> str:
         """Add a kind of features and return the name of its tensor."""
-        x = _KINDS[spec.kind](self, spec)
+        plain = dataclasses.replace(spec, deltas=0, statistics=())
+        x = self._once(("frames", plain), lambda: _KINDS[spec.kind](self, plain))
         x = with_deltas(self.graph, x, spec.deltas)
         if not spec.statistics:
             return x
