@@ -145,9 +145,9 @@ def _lfcc(signal: FloatArray, spec: FeatureSpec) -> Array:
 
 
 def _cepstrum(signal: FloatArray, spec: FeatureSpec) -> Array:
-    """Return the energy of groups of coefficients; their cosines have half precision, which is part of the kind."""
+    """Return the energy of groups of coefficients."""
     db = frames_db(np.abs(stft(signal, spec)) ** 2)
-    matrix = dct_matrix(spec.n_coefficients, len(db)).astype(np.float16).astype(np.float64)
+    matrix = dct_matrix(spec.n_coefficients, len(db))
     groups = np.split((matrix @ db) ** 2, spec.n_bands)
     return np.asarray(10 * np.log10(np.maximum([group.mean(axis=0) for group in groups], 1e-3)))
 

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 # Features of a window, and of which kinds they are.
 SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {"svm": ((40,), (24, 10, 6)), "cnn": ((32, 51), ())}
 # What makes training short.
-QUICK: dict[str, dict[str, Any]] = {"svm": {}, "cnn": {"epochs": 4, "batch_size": 16, "averaging": 0.0}}
+QUICK: dict[str, dict[str, Any]] = {
+    "svm": {},
+    "cnn": {"architecture": "cnn", "pooling": "average", "epochs": 4, "batch_size": 16, "averaging": 0.0},
+}
 
 
 @pytest.fixture(params=BACKENDS)

@@ -24,7 +24,21 @@ if TYPE_CHECKING:
 # What onnxruntime-web computes in WebAssembly.
 PORTABLE = {
     *("Abs", "Add", "AveragePool", "Cast", "Concat", "Conv", "Cos", "Div", "Exp", "Flatten", "Gather", "Identity"),
-    *("Log", "MatMul", "Max", "Mod", "Mul", "Pad", "ReduceMax", "ReduceMean", "Sin", "Slice", "Sqrt", "Squeeze"),
+    *(
+        "Log",
+        "MatMul",
+        "Max",
+        "Mod",
+        "Mul",
+        "Pad",
+        "ReduceMax",
+        "ReduceMean",
+        "Reshape",
+        "Sin",
+        "Slice",
+        "Sqrt",
+        "Squeeze",
+    ),
     *("Sub", "TopK", "Transpose", "Unsqueeze"),
 }
 STATISTICS = ("p90", "mean", "min", "p0", "std", "p25", "crest", "max", "p50", "p33", "p100")

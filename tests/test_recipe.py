@@ -278,7 +278,7 @@ def test_features_options_and_copies_of_one_member() -> None:
     ("changes", "message"),
     [
         pytest.param(
-            {"options": ["trees=3"]}, "--set trees=3: unknown option 'trees'; options: c, kernel", id="option"
+            {"options": ["trees=3"]}, "--set trees=3: unknown option 'trees'; options: c, loss, kernel", id="option"
         ),
         pytest.param({"options": ["c"]}, "--set c: '' is not a float", id="without value"),
         pytest.param({"options": ["c=much"]}, "--set c=much: 'much' is not a float", id="value"),

@@ -125,13 +125,18 @@ def finished(model: Any, output: str) -> Any:
 
     graph = model.graph
     names = {i.name: i.name for i in graph.input} | {output: "score", "": ""}
-    for tensor in graph.initializer:
-        names.setdefault(tensor.name, f"constant_{len(names)}")
-        tensor.name = names[tensor.name]
     for node in graph.node:
         node.name, node.doc_string = "", ""
         node.input[:] = [names.setdefault(name, f"tensor_{len(names)}") for name in node.input]
         node.output[:] = [names.setdefault(name, f"tensor_{len(names)}") for name in node.output]
+    # In the order of their use: a converter may keep them in that of its own names.
+    place = {name: number for number, name in enumerate(names)}
+    used = sorted((t for t in graph.initializer if t.name in names), key=lambda tensor: place[tensor.name])
+    constants = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in used]
+    for tensor in constants:
+        tensor.name = names[tensor.name]
+    del graph.initializer[:]
+    graph.initializer.extend(constants)
     for value in graph.input:
         value.type.tensor_type.shape.dim[0].dim_param = "n"
     for repeated in (graph.output, graph.value_info, model.metadata_props):

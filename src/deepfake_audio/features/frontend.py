@@ -189,13 +189,21 @@ def _cepstral(build: _Builder, spec: FeatureSpec, filters: npt.NDArray[np.float6
 def _cepstrum(build: _Builder, spec: FeatureSpec) -> str:
     graph = build.graph
     db = decibels(graph, build.power(spec))
-    # Used once, and large: half precision, which the graph widens, is far below what the bands average over.
-    matrix = graph.constant(cosines(spec.n_coefficients, len(used_bins(spec))).T, np.float16)
-    coefficients = graph.add("MatMul", db, graph.add("Cast", matrix, to=1))
+    coefficients = graph.add("MatMul", db, _all_cosines(graph, len(used_bins(spec)), spec.n_coefficients))
     energy = graph.add("Mul", coefficients, coefficients)
     each = spec.n_coefficients // spec.n_bands
     means = np.kron(np.eye(spec.n_bands), np.full(each, 1 / each))
     return channels_first(graph, logarithm(graph, build.weighted(energy, means), _CEPSTRUM_FLOOR))
+
+
+def _all_cosines(graph: Graph, n_bins: int, n_coefficients: int) -> str:
+    """Add `cosines` for many bins, transposed, which the graph computes: the numbers themselves would be megabytes."""
+    places = graph.constant(2 * np.arange(n_bins)[:, np.newaxis] + 1, np.int64)
+    turns = graph.add("Mul", places, graph.constant(np.arange(n_coefficients), np.int64))
+    turns = graph.add("Mod", turns, graph.constant(4 * n_bins, np.int64))
+    phase = graph.add("Mul", graph.add("Cast", turns, to=1), graph.constant(np.pi / (2 * n_bins)))
+    scale = np.sqrt(np.where(np.arange(n_coefficients) == 0, 1, 2) / n_bins)
+    return graph.add("Mul", graph.add("Cos", phase), graph.constant(scale))
 
 
 def _flatness(build: _Builder, spec: FeatureSpec) -> str:
