@@ -79,11 +79,21 @@ def test_speech_among_silence(background: Callable[[float], FloatArray], spoken:
 
     found = stretches(signal)
 
-    assert found[0].start / RATE == pytest.approx(around - 0.1, abs=0.1)
+    assert found[0].start / RATE == pytest.approx(around - 0.06, abs=0.1)
     end = (found[-1].start + len(found[-1].signal)) / RATE
     assert end == pytest.approx(around + spoken + 0.1, abs=0.15)
     for stretch in found:
         np.testing.assert_array_equal(stretch.signal, signal[stretch.start : stretch.start + len(stretch.signal)])
+
+
+@pytest.mark.parametrize("amplitude", [1.0, 0.001], ids=["loud", "quiet"])
+def test_digital_silence_around_speech_changes_nothing(amplitude: float) -> None:
+    """What is found is the same sample by sample, whether zeros, and how many whole frames of them, stand around it."""
+    spoken = amplitude * np.concatenate([voice(1.5), noise(0.3, peak=1e-3), voice(1.5, seed=1)])
+    expected = np.concatenate([stretch.signal for stretch in stretches(spoken)])
+    for before, after in [(0.02, 0.0), (2.0, 0.0), (0.0, 2.0), (1.0, 1.0)]:
+        found = stretches(np.concatenate([silence(before), spoken, silence(after)]))
+        np.testing.assert_array_equal(np.concatenate([stretch.signal for stretch in found]), expected)
 
 
 def test_long_pause_is_left_out() -> None:

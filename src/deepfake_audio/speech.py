@@ -27,6 +27,8 @@ _CHUNK_SECONDS = 30.0
 _FLOOR_DB = -85.0
 # A frame counts as speech down to this far below the loudest tenth of a second so far.
 _RANGE_DB = 35.0
+# As far below it, a frame is digital silence: no microphone is so quiet.
+_SILENCE_DB = 75.0
 # Kept before and after each active stretch, for soft consonants and breath.
 _HANGOVER_SECONDS = 0.1
 # Levels of speech move by 15 dB and more within a few syllables; those of a hum, a tone or hiss stay within this.
@@ -56,13 +58,19 @@ def speech_stretches(blocks: Iterable[FloatArray], sample_rate: int) -> Iterator
     frame = round(_FRAME_SECONDS * sample_rate)
     chunk_length = round(_CHUNK_SECONDS / _FRAME_SECONDS) * frame
     shortest_rest = round(_SHORTEST_REST_SECONDS / _FRAME_SECONDS) * frame
-    loudest_db = -np.inf
+    loudest = 0.0
     start = 0
     for chunk in _rechunk(blocks, chunk_length, shortest_rest):
-        level_db = _frame_levels_db(chunk, frame)
-        loudest_db = max(loudest_db, float(level_db.max()))
-        for first, last in _active_frames(level_db, loudest_db):
-            yield Stretch(start + first * frame, chunk[first * frame : last * frame])
+        power = _frame_powers(chunk, frame)
+        level = _moving_mean(power, 5)
+        loudest = max(loudest, float(level.max()))
+        sounds = power > 10 ** (-_SILENCE_DB / 10) * loudest
+        for first, last in _active_frames(_decibels(level), float(_decibels(np.array(loudest)))):
+            # What surrounds a stretch is kept for breath; digital silence has none, and its edge would be a feature.
+            (heard,) = np.nonzero(sounds[first:last])
+            if len(heard):
+                begin, end = (first + heard[0]) * frame, (first + heard[-1] + 1) * frame
+                yield Stretch(start + int(begin), chunk[begin:end])
         start += len(chunk)
 
 
@@ -83,12 +91,15 @@ def _rechunk(blocks: Iterable[FloatArray], length: int, shortest_rest: int) -> I
         yield np.concatenate(held)
 
 
-def _frame_levels_db(signal: FloatArray, frame: int) -> npt.NDArray[np.float64]:
-    """Return each frame's level about its own mean, in dB of full scale, averaged over a tenth of a second."""
+def _frame_powers(signal: FloatArray, frame: int) -> npt.NDArray[np.float64]:
+    """Return each frame's mean square about its own mean."""
     n_frames = -(-len(signal) // frame)
     padded = np.pad(signal, (0, n_frames * frame - len(signal)), mode="edge").reshape(n_frames, frame)
-    power = padded.var(axis=1, dtype=np.float64)
-    return 10.0 * np.log10(_moving_mean(power, 5) + 1e-12)
+    return np.asarray(padded.var(axis=1, dtype=np.float64))
+
+
+def _decibels(power: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return 10.0 * np.log10(power + 1e-12)
 
 
 def _moving_mean(values: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
