@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -114,7 +115,9 @@ def world(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> Flo
         MissingExtraError: If pyworld is not installed.
     """
     require_method("world")
-    import pyworld
+    with warnings.catch_warnings():  # it asks pkg_resources for its own version, which warns of its end
+        warnings.simplefilter("ignore")
+        import pyworld
 
     # WORLD's D4C looks at frequencies up to 7.9 kHz, whatever the rate is.
     rate = max(16_000, sample_rate)
