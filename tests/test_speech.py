@@ -89,7 +89,7 @@ def test_speech_among_silence(background: Callable[[float], FloatArray], spoken:
 @pytest.mark.parametrize("amplitude", [1.0, 0.001], ids=["loud", "quiet"])
 def test_digital_silence_around_speech_changes_nothing(amplitude: float) -> None:
     """What is found is the same sample by sample, whether zeros, and how many whole frames of them, stand around it."""
-    spoken = amplitude * np.concatenate([voice(1.5), noise(0.3, peak=1e-3), voice(1.5, seed=1)])
+    spoken = np.float32(amplitude) * np.concatenate([voice(1.5), noise(0.3, peak=1e-3), voice(1.5, seed=1)])
     expected = np.concatenate([stretch.signal for stretch in stretches(spoken)])
     for before, after in [(0.02, 0.0), (2.0, 0.0), (0.0, 2.0), (1.0, 1.0)]:
         found = stretches(np.concatenate([silence(before), spoken, silence(after)]))

@@ -93,7 +93,7 @@ def _ripples(size: int) -> npt.NDArray[np.float32]:
 
     cosines = dct(np.eye(size), type=2, norm="ortho", axis=0)
     pairs = np.einsum("ia,jb->abij", cosines, cosines).reshape(size, size, 1, size**2)
-    return pairs[..., 1:].astype(np.float32)
+    return np.asarray(pairs[..., 1:], dtype=np.float32)
 
 
 ARCHITECTURES: dict[str, Callable[[Any, Any, float], list[Any]]] = {
