@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import soundfile
+from signals import silence
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -78,6 +79,10 @@ HARMLESS: dict[str, Any] = {
     "20-db-softer": changed(lambda x: 0.1 * x),
     "polarity": changed(lambda x: -x),
     "offset": changed(lambda x: x + np.float32(0.1)),
+    "half-a-second-of-silence-before": changed(lambda x: np.concatenate([silence(0.5), x])),
+    "two-seconds-of-silence-before": changed(lambda x: np.concatenate([silence(2.0), x])),
+    "two-seconds-of-silence-after": changed(lambda x: np.concatenate([x, silence(2.0)])),
+    "silence-around": changed(lambda x: np.concatenate([silence(1.0), x, silence(1.0)])),
     "flac": flac,
 }
 
@@ -110,6 +115,7 @@ def encoded(container: str, subtype: str, level: float) -> Callable[[Path, Float
 
 
 CODECS: dict[str, Any] = {
+    "mp3": encoded("MP3", "MPEG_LAYER_III", 0.2),
     "vorbis": encoded("OGG", "VORBIS", 0.3),
 }
 
