@@ -147,6 +147,7 @@ def _keras() -> Any:
             import tensorflow as tf
 
             tf.config.experimental.enable_op_determinism()
+            tf.get_logger().setLevel("ERROR")  # one network after another is what we want, and no news to users
     return keras
 
 
