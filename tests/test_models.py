@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from signals import voice
+from signals import noise, voice
 
 from deepfake_audio.datasets import Utterance, read_dataset
 from deepfake_audio.detector import Detection, Detector
@@ -102,6 +102,28 @@ def test_silence_around_does_not_matter(detector: Detector, tmp_path: Path) -> N
     expected = llr(detector, SYNTHETIC)
     soundfile.write(tmp_path / "a.wav", np.concatenate([np.zeros(2 * rate), signal, np.zeros(2 * rate)]), rate)
     assert llr(detector, tmp_path / "a.wav") == pytest.approx(expected, abs=0.2)
+
+
+def test_sounds_of_a_program_get_no_verdict(tmp_path: Path) -> None:
+    """A tone, a chord that swells, a sweep, bursts of hiss and a buzz are no speech, or unlike all that is known."""
+    t = np.arange(5 * 16_000) / 16_000
+    chord = np.sin(2 * np.pi * 440 * t) + np.sin(2 * np.pi * 550 * t)
+    sounds = {
+        "tone": np.sin(2 * np.pi * 440 * t),
+        "chord": chord * np.sin(2 * np.pi * 0.7 * t) ** 2,
+        "sweep": np.sin(2 * np.pi * (100 * t + 600 * t**2)) * (1 + np.sin(2 * np.pi * 3 * t)),
+        "bursts": noise(5.0) * (np.sin(2 * np.pi * 2 * t) > 0),
+        "buzz": np.sign(np.sin(2 * np.pi * 120 * t)) * (np.sin(2 * np.pi * 2 * t) > -0.3),
+    }
+    verdicts = {}
+    for name, sound in sounds.items():
+        soundfile.write(tmp_path / "a.wav", 0.3 * sound, 16_000)
+        result = Detector.load().score(tmp_path / "a.wav")
+        assert isinstance(result, Detection)
+        verdicts[name] = result.verdict
+        assert result.verdict == "no_speech" or "out_of_domain" in result.reasons, name
+    assert verdicts["tone"] == "no_speech"
+    assert verdicts["chord"] == "inconclusive"
 
 
 def test_any_voice_gets_a_number(detector: Detector, tmp_path: Path) -> None:
