@@ -116,8 +116,9 @@ def test_the_threshold_travels(many: list[str], tiny_model: Path) -> None:
     """Other processes decide at the threshold that was chosen."""
     detector = Detector.load(tiny_model, threshold=1e9)
     results = list(score_all(many, detector, jobs=2))
-    verdicts = {result.verdict for result in results if not isinstance(result, Skipped)}
-    assert verdicts == {"deepfake", "no_speech"}
+    found = [result for result in results if not isinstance(result, Skipped)]
+    # What is unlike all that the model knows gets no verdict at any threshold.
+    assert {result.verdict for result in found if "out_of_domain" not in result.reasons} == {"deepfake", "no_speech"}
 
 
 @pytest.mark.parametrize(

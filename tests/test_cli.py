@@ -931,7 +931,7 @@ def test_recipe_cross_validation_cache_and_runs(run: Run, voices: Path, tmp_path
     (tmp_path / "mine.toml").write_text(RECIPE)
     options = ["--recipe", tmp_path / "mine.toml", "--cross-validate", 3, "--quiet"]
     options += ["--cache", tmp_path / "cache", "--runs", tmp_path / "runs.jsonl"]
-    for more in ((), ("--set", "c=5", "--name", "larger c")):
+    for more in ((), ("--set", "c=7", "--name", "larger c")):
         trained = run("train", voices, *options, *more)
         assert (trained.code, trained.err) == (0, "")
         assert re.search(r"held out, part 3 +", trained.out)
@@ -944,7 +944,7 @@ def test_recipe_cross_validation_cache_and_runs(run: Run, voices: Path, tmp_path
     assert first.split()[:3] == ["1", "svm", "60"]
     assert second.split()[:4] == ["2", "larger", "c", "60"]
     assert header.split()[:3] == ["run", "name", "recordings"]
-    assert rest[-1] == "2: members.0.options.c=5.0"
+    assert rest[-1] == "2: members.0.options.c=7.0"
 
 
 @pytest.fixture
