@@ -146,21 +146,12 @@ def evaluated(detector: Detector, utterances: list[Utterance]) -> Evaluation:
     return evaluate(utterances, map(detector.score, [u.path for u in utterances]), detector.threshold)
 
 
-@pytest.mark.parametrize("name", ["svm", "cnn"])
-def test_better_than_chance_on_sources_never_heard(name: str, shared: Path) -> None:
-    """On recordings of sources that these models were not trained on the error stays near what the card says."""
-    result = evaluated(Detector.load(name), some_of_dev(shared))
+def test_better_than_chance_on_sources_never_heard(detector: Detector, shared: Path) -> None:
+    """On recordings of sources that no model was trained on the error stays near what the card says."""
+    result = evaluated(detector, some_of_dev(shared))
     assert result.eer.rate < 0.24
     assert result.decisions.balanced_accuracy > 0.75
     assert result.cllr < 0.75
-
-
-def test_the_default_was_judged_by_what_it_had_not_heard() -> None:
-    """It has learnt from all sources at hand, so its figures are those of cross-validation, which the card repeats."""
-    held_out = read_model("default").metadata.training["held_out"]
-    assert held_out["eer"] < 0.15
-    assert held_out["mean_eer"] < 0.13
-    assert f"{held_out['eer']:.1%} / {held_out['mean_eer']:.1%}".replace("%", " %") in CARD
 
 
 def test_mp3_at_another_rate_in_stereo_changes_little(shared: Path, tmp_path: Path) -> None:
