@@ -31,6 +31,7 @@ from signals import RATE, noise, silence, voice
 
 from deepfake_audio import __version__, cli, streams, training
 from deepfake_audio.calibration import OPERATING_POINTS
+from deepfake_audio.cli import options as cli_options
 from deepfake_audio.detector import Detector
 from deepfake_audio.errors import ModelFileError
 from deepfake_audio.modelfile import read_model, write_model
@@ -238,9 +239,9 @@ def test_wrong_usage(args: list[str], run: Run) -> None:
 def test_nan_is_refused_everywhere() -> None:
     """Not every version of typer finds NaN outside of a range, so the options check for themselves."""
     with pytest.raises(typer.BadParameter, match="not a number"):
-        cli._require_number(float("nan"))
-    assert cli._require_number(None) is None
-    assert cli._require_number(0.5) == 0.5
+        cli_options.require_number(float("nan"))
+    assert cli_options.require_number(None) is None
+    assert cli_options.require_number(0.5) == 0.5
 
 
 # --- results ---------------------------------------------------------------------------------------------------
@@ -429,7 +430,7 @@ def test_operating_point_that_a_model_lacks(
 
 def test_every_operating_point_can_be_asked_for(run: Run, tiny_model: Path, genuine: Path) -> None:
     """The names of the command line are those that training stores."""
-    assert [point.value for point in cli.OperatingPoint] == list(OPERATING_POINTS)
+    assert [point.value for point in cli_options.OperatingPoint] == list(OPERATING_POINTS)
     for point in OPERATING_POINTS:
         assert run("predict", genuine, "--model", tiny_model, "--operating-point", point).code == 0
 

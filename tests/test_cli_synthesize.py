@@ -16,6 +16,7 @@ import soundfile
 from signals import RATE, silence, voice
 
 from deepfake_audio import cli, synthesis
+from deepfake_audio.cli.synthesize import Vocoder
 from deepfake_audio.datasets import read_dataset
 from deepfake_audio.resynthesis import METHODS
 
@@ -319,7 +320,7 @@ def test_world_without_pyworld(synthesize: Run, genuine: Path, tmp_path: Path, m
 
 def test_every_method_can_be_chosen() -> None:
     """The names of the command line are those of the library."""
-    assert [choice.value for choice in cli.Vocoder] == list(METHODS)
+    assert [choice.value for choice in Vocoder] == list(METHODS)
 
 
 def test_progress_counts_recordings(genuine: Path, tmp_path: Path) -> None:
