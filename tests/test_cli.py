@@ -411,7 +411,7 @@ def test_operating_point_of_an_evaluation(run: Run, tiny_model: Path, voices: Pa
     args = ("evaluate", voices, "--model", model, "-f", "json", "-q")
     plain, strict = (json.loads(run(*args, *more).out) for more in ((), ("--operating-point", "few-misses")))
     assert (plain["decisions"]["threshold"], strict["decisions"]["threshold"]) == (0.0, 99.0)
-    assert (strict["decisions"]["false_alarm_rate"], strict["decisions"]["miss_rate"]) == (1.0, 0.0)
+    assert (strict["decisions"]["frr"], strict["decisions"]["far"]) == (1.0, 0.0)
     assert strict["eer"] == plain["eer"]
 
 

@@ -64,7 +64,7 @@ def test_overall_figures() -> None:
     assert (found.eer.rate, found.eer.threshold) == (1 / 3, -1.0)
     assert found.roc_auc == pytest.approx(8 / 9)
     assert found.decisions.accuracy == pytest.approx(4 / 6)
-    assert (found.decisions.false_alarm_rate, found.decisions.miss_rate) == (1 / 3, 1 / 3)
+    assert (found.decisions.frr, found.decisions.far) == (1 / 3, 1 / 3)
     costs = [math.log2(1 + math.exp(x)) for x in (-2, -1, 1, 0.5, -2, -3)]
     assert found.cllr == pytest.approx(sum(costs) / 6)
 
@@ -159,9 +159,9 @@ def test_rates_are_at_the_given_threshold() -> None:
     """A threshold of 1.5 moves the decisions of all tables, and no equal error rate."""
     low, high = (evaluate(UTTERANCES, RESULTS, threshold) for threshold in (0.0, 1.5))
     assert high.decisions.threshold == 1.5
-    assert high.decisions.false_alarm_rate == pytest.approx(2 / 3)
+    assert high.decisions.frr == pytest.approx(2 / 3)
     assert high.sources[0] == Part("a", 2, 2, 0.5, 0.5, 0.0)
-    assert high.systems[0].false_alarm_rate == pytest.approx(2 / 3)
+    assert high.systems[0].frr == pytest.approx(2 / 3)
     assert (high.eer, high.macro_eer) == (low.eer, low.macro_eer)
 
 

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import math
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,10 +124,15 @@ def test_other_metrics_are_the_reference_ones(name: str, shared: Path) -> None:
     for key in ("accuracy", "balanced_accuracy"):
         assert getattr(found, key) == exactly(at_0[key]), key
     for key in ("precision", "recall", "f1"):
-        assert getattr(found, key) == exactly(at_0["spoof_positive"][key]), key
+        assert getattr(found.spoof, key) == exactly(at_0["spoof_positive"][key]), key
+        assert getattr(found.bonafide, key) == exactly(at_0["bonafide_positive"][key]), key
     confusion = at_0["confusion"]
-    assert found.false_alarm_rate == exactly(confusion["bonafide_as_spoof"] / len(bonafide))
-    assert found.miss_rate == exactly(confusion["spoof_as_bonafide"] / len(spoof))
+    assert found.n_bonafide_accepted == confusion["bonafide_as_bonafide"]
+    assert found.n_bonafide_rejected == confusion["bonafide_as_spoof"]
+    assert found.n_spoof_accepted == confusion["spoof_as_bonafide"]
+    assert found.n_spoof_rejected == confusion["spoof_as_spoof"]
+    assert found.frr == exactly(confusion["bonafide_as_spoof"] / len(bonafide))
+    assert found.far == exactly(confusion["spoof_as_bonafide"] / len(spoof))
 
 
 @pytest.mark.parametrize(
@@ -188,8 +194,8 @@ def test_two_normals(distance: float) -> None:
     assert found.threshold == pytest.approx(0.0, abs=1e-3)
     assert roc_auc(bonafide, spoof) == pytest.approx(norm.cdf(distance / math.sqrt(2)), abs=1e-4)
     fixed = decisions(bonafide, spoof, 0.0)
-    assert fixed.false_alarm_rate == pytest.approx(norm.cdf(-distance / 2), abs=1e-4)
-    assert fixed.miss_rate == pytest.approx(norm.cdf(-distance / 2), abs=1e-4)
+    assert fixed.frr == pytest.approx(norm.cdf(-distance / 2), abs=1e-4)
+    assert fixed.far == pytest.approx(norm.cdf(-distance / 2), abs=1e-4)
     assert fixed.threshold == 0.0
 
 
@@ -215,17 +221,18 @@ def test_cllr_of_extreme_scores() -> None:
     ("threshold", "expected"),
     [
         # Bona fide at 0, 1, 2, 3; spoof at -2, 2.
-        pytest.param(0.5, {"false_alarm_rate": 1 / 4, "miss_rate": 1 / 2, "accuracy": 4 / 6, "precision": 1 / 2}),
-        pytest.param(2.0, {"false_alarm_rate": 1 / 2, "miss_rate": 1 / 2, "recall": 1 / 2, "f1": 2 / 5}),
-        pytest.param(-9.0, {"false_alarm_rate": 0.0, "miss_rate": 1.0, "precision": 0.0, "recall": 0.0, "f1": 0.0}),
-        pytest.param(9.0, {"false_alarm_rate": 1.0, "miss_rate": 0.0, "precision": 2 / 6, "balanced_accuracy": 0.5}),
+        pytest.param(0.5, {"frr": 1 / 4, "far": 1 / 2, "accuracy": 4 / 6, "spoof.precision": 1 / 2}),
+        pytest.param(2.0, {"frr": 1 / 2, "far": 1 / 2, "spoof.recall": 1 / 2, "spoof.f1": 2 / 5}),
+        pytest.param(-9.0, {"frr": 0.0, "far": 1.0, "spoof.precision": 0.0, "spoof.recall": 0.0, "spoof.f1": 0.0}),
+        pytest.param(-9.0, {"bonafide.precision": 4 / 6, "bonafide.recall": 1.0, "bonafide.f1": 4 / 5}),
+        pytest.param(9.0, {"frr": 1.0, "far": 0.0, "spoof.precision": 2 / 6, "balanced_accuracy": 0.5}),
     ],
-    ids=["between", "on a score", "all called genuine", "all called spoof"],
+    ids=["between", "on a score", "all called genuine", "bona fide as positive", "all called spoof"],
 )
 def test_decisions_by_hand(threshold: float, expected: dict[str, float]) -> None:
-    """A score at the threshold is genuine, and spoof is the positive class."""
+    """A score at the threshold is genuine; each class is the positive one in turn."""
     found = decisions([0.0, 1.0, 2.0, 3.0], [-2.0, 2.0], threshold)
-    assert {key: getattr(found, key) for key in expected} == pytest.approx(expected)
+    assert {key: attrgetter(key)(found) for key in expected} == pytest.approx(expected)
 
 
 # --- what holds for any scores ---------------------------------------------------------------------------------

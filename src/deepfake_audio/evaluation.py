@@ -41,16 +41,16 @@ class Part:
     """
     One source, or one system with all bona fide utterances.
 
-    ``eer`` is None where one class is missing; ``false_alarm_rate`` is the share of genuine recordings called deepfake,
-    ``miss_rate`` that of deepfakes called genuine, at the fixed threshold, None without such recordings.
+    ``eer`` is None where one class is missing; ``frr`` is the share of genuine recordings called deepfake, ``far``
+    that of deepfakes called genuine, at the fixed threshold, None without such recordings.
     """
 
     name: str
     n_bonafide: int
     n_spoof: int
     eer: float | None
-    false_alarm_rate: float | None
-    miss_rate: float | None
+    frr: float | None
+    far: float | None
 
 
 @dataclass(frozen=True)
@@ -212,6 +212,6 @@ def _part(name: str, bonafide: Sequence[float], spoof: Sequence[float], threshol
         n_bonafide=len(bonafide),
         n_spoof=len(spoof),
         eer=eer(bonafide, spoof).rate if bonafide and spoof else None,
-        false_alarm_rate=float(np.mean(np.array(bonafide) < threshold)) if bonafide else None,
-        miss_rate=float(np.mean(np.array(spoof) >= threshold)) if spoof else None,
+        frr=float(np.mean(np.array(bonafide) < threshold)) if bonafide else None,
+        far=float(np.mean(np.array(spoof) >= threshold)) if spoof else None,
     )

@@ -36,17 +36,44 @@ class EqualErrorRate:
 
 
 @dataclass(frozen=True)
+class ClassFigures:
+    """What hard decisions give where one of the two classes is the positive one."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
 class Decisions:
-    """What hard decisions at one threshold give; "positive" is the spoofed class."""
+    """
+    What hard decisions at one threshold give.
+
+    Attributes:
+        threshold: A trial is accepted as bona fide from this score on.
+        accuracy: Share of all trials decided rightly.
+        balanced_accuracy: Mean of that share of either class.
+        frr: False rejection rate, the share of bona fide trials rejected: genuine speech called deepfake.
+        far: False acceptance rate, the share of spoofed trials accepted: deepfakes called genuine.
+        spoof: Where spoof is the positive class.
+        bonafide: Where bona fide is the positive class.
+        n_bonafide_accepted: The confusion matrix, in counts.
+        n_bonafide_rejected: As above.
+        n_spoof_accepted: As above.
+        n_spoof_rejected: As above.
+    """
 
     threshold: float
     accuracy: float
     balanced_accuracy: float
-    precision: float
-    recall: float
-    f1: float
-    false_alarm_rate: float
-    miss_rate: float
+    frr: float
+    far: float
+    spoof: ClassFigures
+    bonafide: ClassFigures
+    n_bonafide_accepted: int
+    n_bonafide_rejected: int
+    n_spoof_accepted: int
+    n_spoof_rejected: int
 
 
 def eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> EqualErrorRate:
@@ -84,7 +111,7 @@ def decisions(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, threshold: float) -
     """
     Return what decisions at a fixed threshold give.
 
-    ``false_alarm_rate`` is the share of genuine trials called spoof, ``miss_rate`` that of spoof called genuine.
+    A precision that no trial decides (nothing was called that class) is 0.
 
     Raises:
         MetricError: If either is empty or holds NaN or infinity.
@@ -94,16 +121,21 @@ def decisions(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, threshold: float) -
     b, s = _trials(bonafide, spoof)
     truth = np.repeat([0, 1], [len(b), len(s)])
     called = (np.concatenate([b, s]) < threshold).astype(int)
-    precision, recall, f1, _ = precision_recall_fscore_support(truth, called, average="binary", zero_division=0.0)
+    figures = precision_recall_fscore_support(truth, called, labels=[0, 1], zero_division=0.0)[:3]
+    bonafide_figures, spoof_figures = (ClassFigures(*map(float, column)) for column in zip(*figures, strict=True))
+    n_rejected, n_accepted = int((b < threshold).sum()), int((s >= threshold).sum())
     return Decisions(
         threshold=threshold,
         accuracy=float(accuracy_score(truth, called)),
         balanced_accuracy=float(balanced_accuracy_score(truth, called)),
-        precision=float(precision),
-        recall=float(recall),
-        f1=float(f1),
-        false_alarm_rate=float(np.mean(b < threshold)),
-        miss_rate=float(np.mean(s >= threshold)),
+        frr=n_rejected / len(b),
+        far=n_accepted / len(s),
+        spoof=spoof_figures,
+        bonafide=bonafide_figures,
+        n_bonafide_accepted=len(b) - n_rejected,
+        n_bonafide_rejected=n_rejected,
+        n_spoof_accepted=n_accepted,
+        n_spoof_rejected=len(s) - n_accepted,
     )
 
 

@@ -76,9 +76,12 @@ def write_evaluation(evaluation: Evaluation, stream: TextIO, title: str) -> None
         (f"at the model's own threshold ({at.threshold:.3f}):", ""),
         ("  accuracy", _percent(at.accuracy)),
         ("  balanced accuracy", _percent(at.balanced_accuracy)),
-        ("  precision / recall / F1 of deepfake", f"{at.precision:.3f} / {at.recall:.3f} / {at.f1:.3f}"),
-        ("  genuine called deepfake", _percent(at.false_alarm_rate)),
-        ("  deepfake called genuine", _percent(at.miss_rate)),
+        (
+            "  precision / recall / F1 of deepfake",
+            f"{at.spoof.precision:.3f} / {at.spoof.recall:.3f} / {at.spoof.f1:.3f}",
+        ),
+        ("  genuine called deepfake", _percent(at.frr)),
+        ("  deepfake called genuine", _percent(at.far)),
         ("verdicts that are not inconclusive", _percent(evaluation.coverage)),
         ("  accuracy of those", _percent(evaluation.accuracy_when_conclusive)),
     ):
@@ -116,8 +119,8 @@ def _parts_table(kind: str, parts: Iterable[Part]) -> Table:
             str(part.n_bonafide),
             str(part.n_spoof),
             _percent(part.eer),
-            _percent(part.false_alarm_rate),
-            _percent(part.miss_rate),
+            _percent(part.frr),
+            _percent(part.far),
         )
     return table
 
