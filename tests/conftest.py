@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from commandline import Outcome
 from signals import write_voices
+
+from deepfake_audio import cli
+
+if TYPE_CHECKING:
+    from commandline import Run
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -35,3 +43,19 @@ def tiny_model(voices: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = Recipe.of("svm", name="tiny", window_seconds=1.0).changed(features="mfcc", copies=0)
     train(read_dataset(voices), recipe, path)
     return path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return the command line, run in this process."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def call(*args: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["deepfake-audio", *map(str, args)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        assert isinstance(end.value.code, int)
+        return Outcome(end.value.code, captured.out, captured.err)
+
+    return call

@@ -17,10 +17,12 @@ import deepfake_audio
 from deepfake_audio.calibration import Calibration, p_deepfake
 from deepfake_audio.datasets import Label, Utterance
 from deepfake_audio.detector import REASONS, Detection, ModelRef, Segment, Skipped, Verdict
-from deepfake_audio.evaluation import Evaluation, evaluate
+from deepfake_audio.evaluation import Evaluation, Trials, evaluate
 from deepfake_audio.modelfile import ModelMetadata
+from deepfake_audio.reports.assessment import Assessment
+from deepfake_audio.reports.documents import write_text
 from deepfake_audio.reports.records import CSV_COLUMNS, WRITERS, evaluation_record, record
-from deepfake_audio.reports.tables import write_evaluation, write_runs, write_table, write_training
+from deepfake_audio.reports.tables import write_runs, write_table, write_training
 from deepfake_audio.runs import RunRecord
 from deepfake_audio.training import HeldOut, TrainingRun
 
@@ -100,7 +102,19 @@ def evaluation(
         cases += [(Utterance(Path("x.wav"), Label.SPOOF, "x", source=sources[0], system=system), spoof)] * n
         cases += [(Utterance(Path("x.wav"), Label.BONAFIDE, "x", source=sources[1]), bonafide)] * n
     cases += [(cases[0][0], SILENT), (cases[0][0], SKIPPED)]
-    return evaluate([utterance for utterance, _ in cases], [result for _, result in cases], 0.25)
+    return evaluate(Trials.of([utterance for utterance, _ in cases], [result for _, result in cases], 0.25))
+
+
+def assessment(found: Evaluation, subject: str = "default", data: str = "x") -> Assessment:
+    """Return what `evaluate` found, with nothing but an evaluation."""
+    return Assessment(subject, data, "folders", (), (), SCORED.model, found)
+
+
+def text(found: Evaluation, subject: str = "default", data: str = "x", stream: io.StringIO | None = None) -> str:
+    """Return an evaluation as text, without the blanks at the ends of its lines."""
+    stream = stream or io.StringIO()
+    write_text(assessment(found, subject, data), stream)
+    return trimmed(stream)
 
 
 # --- for programs ----------------------------------------------------------------------------------------------
@@ -226,13 +240,15 @@ def test_names_survive_in_every_format(name: str, result: Result) -> None:
 
 def test_evaluation_record() -> None:
     """An evaluation becomes JSON, with its context first and everything that the evaluation holds."""
-    found = evaluation()
-    values = json.loads(json.dumps(evaluation_record(found, {"data": "corpus"}), allow_nan=False))
-    assert list(values)[:2] == ["schema", "data"]
-    assert values["schema"] == "deepfake-audio-evaluation/1"
-    assert set(values) == {"schema", "data", "version", *(field.name for field in dataclasses.fields(Evaluation))}
-    assert values["eer"] == {"rate": 0.0, "threshold": -2.0}
-    assert values["systems"][0]["name"] == "vits"
+    values = json.loads(json.dumps(evaluation_record(assessment(evaluation(), data="corpus")), allow_nan=False))
+    context = ["schema", "subject", "data", "layout", "partition", "subset", "model"]
+    assert list(values)[:7] == context
+    assert values["schema"] == "deepfake-audio-evaluation/2"
+    rest = {"comparison", "stress", "shortcuts", "versions", "version"}
+    assert set(values) == {*context, *rest, *(field.name for field in dataclasses.fields(Evaluation))}
+    assert values["figures"]["eer"] == {"value": 0.0, "low": None, "high": None}
+    assert values["at_eer"]["threshold"] == pytest.approx(-2.0)
+    assert [part["name"] for part in values["breakdowns"][0]["parts"]] == ["vits", "xtts"]
     assert values["most_certain"][-1] == {"share": 0.5, "n": 11, "error_rate": 0.0, "margin": 2.25}
     assert values["skipped"] == {
         "n": 1,
@@ -244,7 +260,7 @@ def test_evaluation_record() -> None:
 def test_evaluation_record_counts_thousands_of_skips() -> None:
     """Of many recordings that could not be read some are named, and all are counted."""
     many = dataclasses.replace(evaluation(), skipped=(SKIPPED,) * 5_000)
-    values = evaluation_record(many, {})["skipped"]
+    values = evaluation_record(assessment(many))["skipped"]
     assert (values["n"], values["reasons"], len(values["first"])) == (5_000, {SKIPPED.reason: 5_000}, 20)
 
 
@@ -319,9 +335,7 @@ def test_no_colours_elsewhere(variable: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv(variable, "1")
-    stream = io.StringIO()
-    write_evaluation(evaluation(), stream, "x")
-    assert "\x1b" not in table(ALL, segments=True) + stream.getvalue()
+    assert "\x1b" not in table(ALL, segments=True) + text(evaluation())
 
 
 def test_long_names_are_folded() -> None:
@@ -337,9 +351,8 @@ def test_long_names_are_folded() -> None:
 def test_narrow_terminals(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However narrow the terminal, nothing is cut off, and verdicts stay in one piece."""
     shown = verdicts_on_terminal(monkeypatch, COLUMNS=str(columns), NO_COLOR="1")
-    stream = Terminal()
-    write_evaluation(evaluation(sources=("a-source-with-quite-a-long-name", "real")), stream, "default on x")
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown + trimmed(stream))
+    evaluated = text(evaluation(sources=("a-source-with-quite-a-long-name", "real")), stream=Terminal())
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown + evaluated)
     assert "…" not in plain
     assert max(map(len, plain.splitlines())) <= columns
     for verdict in ("deepfake", "inconclusive", "no speech", "not scored"):
@@ -358,81 +371,6 @@ def test_every_reason_has_its_words(reason: str) -> None:
     shown = table([dataclasses.replace(UNSURE, reasons=(reason,))])
     assert REASONS[reason] in shown
     assert reason not in shown
-
-
-def test_evaluation_table() -> None:
-    """The whole report of an evaluation in which all of 11 genuine and 11 deepfake recordings are told apart."""
-    stream = io.StringIO()
-    write_evaluation(evaluation(), stream, "default on [corpus]")
-    assert trimmed(stream) == (
-        "default on [corpus]\n"
-        "genuine / deepfake recordings                        11 / 11\n"
-        "no speech / not readable                               1 / 1\n"
-        "equal error rate (EER)                                 0.0 %\n"
-        "  its threshold (llr_genuine)                         -2.000\n"
-        "  mean over sources with both classes\n"
-        "ROC AUC                                               1.0000\n"
-        "Cllr (bits)                                            0.183\n"
-        "expected calibration error                             0.119\n"
-        "at the model's own threshold (0.250):\n"
-        "  accuracy                                           100.0 %\n"
-        "  balanced accuracy                                  100.0 %\n"
-        "  precision / recall / F1 of deepfake  1.000 / 1.000 / 1.000\n"
-        "  genuine called deepfake                              0.0 %\n"
-        "  deepfake called genuine                              0.0 %\n"
-        "verdicts that are not inconclusive                   100.0 %\n"
-        "  accuracy of those                                  100.0 %\n"
-        "\n"
-        "if only the most certain got a verdict\n"
-        "share  recordings  |llr - threshold|  wrong\n"
-        "100 %          22         from 1.750  0.0 %\n"
-        " 90 %          22         from 1.750  0.0 %\n"
-        " 80 %          22         from 1.750  0.0 %\n"
-        " 70 %          22         from 1.750  0.0 %\n"
-        " 60 %          22         from 1.750  0.0 %\n"
-        " 50 %          11         from 2.250  0.0 %\n"
-        "\n"
-        "per source\n"
-        "source  genuine  deepfake  EER  genuine called deepfake  deepfake called genuine\n"
-        "demo          0        11                                                  0.0 %\n"
-        "real         11         0                         0.0 %\n"
-        "\n"
-        "per system\n"
-        "system  genuine  deepfake    EER  genuine called deepfake  deepfake called genuine\n"
-        "vits         11         5  0.0 %                    0.0 %                    0.0 %\n"
-        "xtts         11         6  0.0 %                    0.0 %                    0.0 %\n"
-    )
-
-
-def test_one_source_is_no_table() -> None:
-    """A single source has its equal error rate above, and no table of its own; a long title is folded."""
-    stream, title = io.StringIO(), "default on " + "/long" * 50
-    write_evaluation(evaluation(sources=("demo", "demo")), stream, title)
-    shown = trimmed(stream)
-    assert "per source" not in shown
-    assert re.search(r"mean over sources with both classes +0\.0 %\n", shown)
-    assert shown.replace("\n", "").startswith(title.replace("on /", "on/"))
-
-
-@pytest.mark.parametrize(
-    ("systems", "shown", "note"),
-    [
-        pytest.param((("vits", 5),), [], "", id="one"),
-        pytest.param((("vits", 5), ("[b]x", 6)), ["[b]x", "vits"], "", id="two"),
-        pytest.param((("", 5), ("xtts", 6)), ["(unnamed)", "xtts"], "", id="no name"),
-        pytest.param((("a", 4), ("b", 5), ("c", 1)), ["b"], "fewer than 5 recordings: 2, see --format json", id="few"),
-        pytest.param((("a", 4), ("b", 1)), [], "fewer than 5 recordings: 2, see --format json", id="all few"),
-    ],
-)
-def test_systems_in_the_table(systems: tuple[tuple[str, int], ...], shown: list[str], note: str) -> None:
-    """Systems are listed where there are several; those of too few recordings are counted."""
-    stream = io.StringIO()
-    write_evaluation(evaluation(systems), stream, "x")
-    head, _, tail = trimmed(stream).partition("per system\n")
-    rows = [line for line in tail.splitlines()[1:] if not line.startswith("(systems")]
-    assert [re.split(r" {2,}", row)[0] for row in rows] == shown
-    assert note in head + tail
-    assert ("(systems with" in head + tail) == bool(note)
 
 
 RECIPE: dict[str, Any] = {"name": "[b]mine", "seed": 0, "members": [{"backend": "svm", "options": {"c": 1.0}}]}

@@ -1,56 +1,202 @@
 """
-Evaluation: labelled recordings and what a detector said of them -> an ``Evaluation``.
+Evaluation: labelled trials and their scores -> an ``Evaluation``; models on the same trials -> a ``Comparison``.
 
 Decisions are those at the model's own stored threshold; the equal error rate stands beside them because it assumes an
 oracle that knows the best one. Recordings that could not be scored, or in which there was no speech, are counted, not
-guessed.
+guessed. Intervals are the middle 95 % of figures of resampled data, whole sources (or speakers) at a time, since
+recordings of one source are alike.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import contextlib
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from deepfake_audio import metrics
 from deepfake_audio.calibration import p_deepfake
 from deepfake_audio.detector import Detection, Skipped
 from deepfake_audio.errors import DataError, MetricError
-from deepfake_audio.metrics import Decisions, EqualErrorRate, calibration_error, cllr, decisions, eer, roc_auc
+from deepfake_audio.metrics import AsvRates, Decisions, EqualErrorRate, asv_rates, bootstrap, measures, paired_bootstrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from deepfake_audio.datasets import Utterance
+    from deepfake_audio.scorefiles import AsvScores
+
+FloatArray = npt.NDArray[np.float64]
 
 # Of how many percent of the recordings, the most certain ones, it is told how many verdicts would be wrong.
 COVERAGES = (100, 90, 80, 70, 60, 50)
+# What an evaluation is broken down by unless it is told otherwise, where the data tell it.
+BREAKDOWNS = ("system", "family", "source", "speaker", "language", "codec", "duration")
+# What says how a spoofed recording was made: each is compared with all bona fide ones, as the ASVspoof challenges do.
+_OF_SPOOF = frozenset({"system", "attack", "family", "vocoder", "attack_tag"})
+_DURATIONS = (2, 5, 10, 30)
+# With fewer groups an interval over groups says nothing, and single trials are resampled.
+_LEAST_GROUPS = 8
+# Fewer trials of a class are too few for an interval, and more parts than this get none: nobody reads them.
+_LEAST_TRIALS, _MOST_PARTS_WITH_INTERVALS = 5, 100
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """
+    Labelled recordings and what a model says of them.
+
+    Attributes:
+        utterances: Those that have a score.
+        scores: Higher = more genuine, shape (n,).
+        threshold: The score below which the model says ``deepfake``.
+        verdicts: One per utterance; None where only scores are known.
+        durations: In seconds, shape (n,); None where only scores are known.
+        n_no_speech: Recordings in which no speech was found; in no figure.
+        skipped: Recordings that could not be read; in no figure.
+    """
+
+    utterances: tuple[Utterance, ...]
+    scores: FloatArray
+    threshold: float
+    verdicts: tuple[str, ...] | None = None
+    durations: FloatArray | None = None
+    n_no_speech: int = 0
+    skipped: tuple[Skipped, ...] = ()
+    is_bonafide: npt.NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep the labels as an array."""
+        object.__setattr__(self, "is_bonafide", np.array([u.is_bonafide for u in self.utterances], dtype=bool))
+
+    @classmethod
+    def of(cls, utterances: Sequence[Utterance], results: Iterable[Detection | Skipped], threshold: float) -> Trials:
+        """
+        Put truth and detections together.
+
+        Args:
+            utterances: The labelled recordings.
+            results: What the detector said of each, in the same order.
+            threshold: The log-likelihood ratio below which the detector says ``deepfake``.
+        """
+        scored: list[tuple[Utterance, Detection]] = []
+        skipped = []
+        for utterance, result in zip(utterances, results, strict=True):
+            if isinstance(result, Skipped):
+                skipped.append(result)
+            elif result.llr_genuine is not None:
+                scored.append((utterance, result))
+        return cls(
+            utterances=tuple(utterance for utterance, _ in scored),
+            scores=np.array([detection.llr_genuine for _, detection in scored], dtype=np.float64),
+            threshold=threshold,
+            verdicts=tuple(detection.verdict for _, detection in scored),
+            durations=np.array([detection.duration_seconds for _, detection in scored], dtype=np.float64),
+            n_no_speech=len(utterances) - len(scored) - len(skipped),
+            skipped=tuple(skipped),
+        )
+
+    @property
+    def bonafide(self) -> FloatArray:
+        """Scores of the bona fide trials."""
+        return self.scores[self.is_bonafide]
+
+    @property
+    def spoof(self) -> FloatArray:
+        """Scores of the spoofed trials."""
+        return self.scores[~self.is_bonafide]
+
+    def values(self, name: str) -> npt.NDArray[np.str_]:
+        """Return what each utterance is by a name such as ``system``, ``language`` or ``duration``; empty = unknown."""
+        if name == "duration":
+            seconds = [math.nan] * len(self.scores) if self.durations is None else self.durations.tolist()
+            return np.array([_duration_class(value) for value in seconds], dtype=str)
+        return np.array([utterance.fact(name) for utterance in self.utterances], dtype=str)
+
+    def only(self, chosen: npt.NDArray[Any]) -> Trials:
+        """Return some of the trials, by a mask or by their places; what was left out before is not carried over."""
+        places = np.arange(len(self.scores))[chosen].tolist()
+        return Trials(
+            utterances=tuple(self.utterances[place] for place in places),
+            scores=self.scores[places],
+            threshold=self.threshold,
+            verdicts=None if self.verdicts is None else tuple(self.verdicts[place] for place in places),
+            durations=None if self.durations is None else self.durations[places],
+        )
+
+
+def _duration_class(seconds: float) -> str:
+    if math.isnan(seconds):
+        return ""
+    above = [limit for limit in _DURATIONS if seconds >= limit]
+    if not above:
+        return f"under {_DURATIONS[0]} s"
+    following = _DURATIONS[len(above) :]
+    return f"{above[-1]} to {following[0]} s" if following else f"{above[-1]} s and more"
 
 
 @dataclass(frozen=True)
-class Scored:
-    """One utterance with its log-likelihood ratio."""
+class Figure:
+    """A figure with the ends of its 95 % interval; None where there is none."""
 
-    utterance: Utterance
-    detection: Detection
-    llr: float
+    value: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
 class Part:
     """
-    One source, or one system with all bona fide utterances.
+    The trials that have one value of what an evaluation is broken down by.
 
-    ``eer`` is None where one class is missing; ``frr`` is the share of genuine recordings called deepfake, ``far``
-    that of deepfakes called genuine, at the fixed threshold, None without such recordings.
+    Attributes:
+        name: The value; empty where it is unknown.
+        n_bonafide: Bona fide trials that it is judged with: its own, or all of them where it is a way of spoofing.
+        n_spoof: Its spoofed trials.
+        eer: Equal error rate; None where one class is missing.
+        frr: Share of the genuine recordings called deepfake at the fixed threshold; None without any.
+        far: Share of the deepfakes called genuine; None without any.
+        min_tdcf: Minimum tandem detection cost (2021 form), with the ASV scores of this part; None without such.
+        min_tdcf_2019: Likewise, in the form of 2019.
     """
 
     name: str
     n_bonafide: int
     n_spoof: int
-    eer: float | None
+    eer: Figure | None
     frr: float | None
     far: float | None
+    min_tdcf: float | None = None
+    min_tdcf_2019: float | None = None
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """All parts by one name, and the mean of those equal error rates that there are."""
+
+    name: str
+    parts: tuple[Part, ...]
+    mean_eer: float | None
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """
+    What a user is told.
+
+    Attributes:
+        counts: Verdict -> number of (bona fide, spoofed) recordings that get it.
+        coverage: Share of the recordings whose verdict is not ``inconclusive``.
+        error_rate: Of those verdicts, the share that is wrong; None where all are inconclusive.
+    """
+
+    counts: dict[str, tuple[int, int]]
+    coverage: float
+    error_rate: float | None
 
 
 @dataclass(frozen=True)
@@ -62,7 +208,7 @@ class Covered:
         share: Of the scored recordings, in [0, 1].
         n: How many they are: the share, rounded up, and whatever is as far away as the last of them.
         error_rate: The share of these on the wrong side of the threshold.
-        margin: How far from the threshold the nearest of them is, ``|llr - threshold|``.
+        margin: How far from the threshold the nearest of them is, ``|score - threshold|``.
     """
 
     share: float
@@ -81,99 +227,186 @@ class Evaluation:
         n_spoof: Scored spoofed recordings.
         n_no_speech: Recordings in which no speech was found; in no figure.
         skipped: Recordings that could not be read; in no figure.
-        decisions: At the model's own threshold.
-        eer: Equal error rate over all recordings, and its threshold.
-        macro_eer: Mean equal error rate of the sources that have both classes; None where there are none.
-        roc_auc: Area under the ROC curve.
-        cllr: Cost of the log-likelihood ratios in bits.
-        calibration_error: Expected calibration error of ``p_deepfake``.
-        coverage: Share of the scored recordings whose verdict is not ``inconclusive``.
-        accuracy_when_conclusive: Accuracy of those verdicts; None where all are inconclusive.
+        figures: Name -> figure over all recordings: ``eer``, ``eer_hull``, ``macro_eer`` (mean over sources that have
+            both classes), ``roc_auc``, ``average_precision`` (of spoof), ``cllr``, ``min_cllr``, ``calibration_error``,
+            ``min_dcf`` and ``act_dcf`` (ASVspoof 5), with ASV scores ``min_tdcf`` and ``min_tdcf_2019``, and at the
+            fixed threshold ``accuracy``, ``balanced_accuracy``, ``frr`` and ``far``.
+        at_threshold: Decisions at the model's own threshold.
+        at_eer: Decisions at the threshold of the equal error rate, which nobody knows beforehand.
+        verdicts: What a user is told; None where only scores are known.
         most_certain: Errors among the most certain recordings alone, for each of ``COVERAGES``.
-        sources: Per source, by name.
-        systems: Per spoofing system, against all bona fide recordings.
+        breakdowns: By source, system and so on.
+        resampled_by: What was drawn for the intervals: ``source``, ``speaker`` or ``trial``; None without intervals.
     """
 
     n_bonafide: int
     n_spoof: int
     n_no_speech: int
     skipped: tuple[Skipped, ...]
-    decisions: Decisions
-    eer: EqualErrorRate
-    macro_eer: float | None
-    roc_auc: float
-    cllr: float
-    calibration_error: float
-    coverage: float
-    accuracy_when_conclusive: float | None
+    figures: dict[str, Figure]
+    at_threshold: Decisions
+    at_eer: Decisions
+    verdicts: Verdicts | None
     most_certain: tuple[Covered, ...]
-    sources: tuple[Part, ...]
-    systems: tuple[Part, ...]
+    breakdowns: tuple[Breakdown, ...]
+    resampled_by: str | None
+
+    def breakdown(self, name: str) -> Breakdown | None:
+        """Return the parts by a name, or None where there are none."""
+        return next((breakdown for breakdown in self.breakdowns if breakdown.name == name), None)
 
 
-def evaluate(utterances: Sequence[Utterance], results: Iterable[Detection | Skipped], threshold: float) -> Evaluation:
+def evaluate(
+    trials: Trials,
+    *,
+    by: Sequence[str] = BREAKDOWNS,
+    asv: AsvScores | None = None,
+    n_resamples: int = 0,
+    seed: int = 0,
+) -> Evaluation:
     """
-    Put truth and detections together.
+    Say how well the scores tell the classes apart.
 
     Args:
-        utterances: The labelled recordings.
-        results: What the detector said of each, in the same order.
-        threshold: The log-likelihood ratio below which the detector says ``deepfake``.
+        trials: What was scored.
+        by: What to break it down by; names that the data do not tell, or of which all are alike, are left out.
+        asv: Scores of a speaker verification system, for the tandem detection costs.
+        n_resamples: How often to resample for intervals; 0 gives none.
+        seed: Of the resampling.
 
     Raises:
         DataError: If, of what could be scored, a class is missing.
     """
-    scored, skipped = [], []
-    for utterance, result in zip(utterances, results, strict=True):
-        if isinstance(result, Skipped):
-            skipped.append(result)
-        elif result.llr_genuine is not None:
-            scored.append(Scored(utterance, result, result.llr_genuine))
-    n_no_speech = len(utterances) - len(scored) - len(skipped)
-    bonafide, spoof = _llrs(scored, bonafide=True), _llrs(scored, bonafide=False)
-    try:
-        equal = eer(bonafide, spoof)
-    except MetricError as error:
-        left_out = f"; no speech in {n_no_speech} of {len(utterances)}" if n_no_speech else ""
-        if skipped:
-            left_out += f"; {len(skipped)} of {len(utterances)} could not be read, first: {skipped[0].message}"
-        raise DataError(f"nothing to evaluate: {error}{left_out}") from error
-    conclusive = [s for s in scored if s.detection.verdict != "inconclusive"]
-    right = [s.utterance.is_bonafide == (s.detection.verdict == "genuine") for s in conclusive]
-    sources = _sources(scored, threshold)
-    both = [part.eer for part in sources if part.eer is not None]
+    equal = _equal_error_rate(trials)
+    rates = None if asv is None else asv_rates(asv.target, asv.nontarget, asv.spoof)
+    names, grouped_by = _groups(trials.utterances)
+    found = _figures(trials, rates)
+    intervals = (
+        bootstrap(
+            trials.scores, trials.is_bonafide, names, _measures(trials, rates), n_resamples=n_resamples, seed=seed
+        )
+        if n_resamples
+        else {}
+    )
     return Evaluation(
-        n_bonafide=len(bonafide),
-        n_spoof=len(spoof),
-        n_no_speech=n_no_speech,
-        skipped=tuple(skipped),
-        decisions=decisions(bonafide, spoof, threshold),
-        eer=equal,
-        macro_eer=float(np.mean(both)) if both else None,
-        roc_auc=roc_auc(bonafide, spoof),
-        cllr=cllr(bonafide, spoof),
-        calibration_error=calibration_error(
-            [p_deepfake(s.llr) for s in scored], [not s.utterance.is_bonafide for s in scored]
-        ),
-        coverage=len(conclusive) / len(scored),
-        accuracy_when_conclusive=float(np.mean(right)) if right else None,
-        most_certain=_most_certain(scored, threshold),
-        sources=sources,
-        systems=_systems(scored, threshold),
+        n_bonafide=int(trials.is_bonafide.sum()),
+        n_spoof=int((~trials.is_bonafide).sum()),
+        n_no_speech=trials.n_no_speech,
+        skipped=trials.skipped,
+        figures={
+            name: Figure(value, intervals[name].low, intervals[name].high) if name in intervals else Figure(value)
+            for name, value in found.items()
+        },
+        at_threshold=metrics.decisions(trials.bonafide, trials.spoof, trials.threshold),
+        at_eer=metrics.decisions(trials.bonafide, trials.spoof, _just_above(equal.threshold)),
+        verdicts=_verdicts(trials),
+        most_certain=_most_certain(trials),
+        breakdowns=_breakdowns(trials, by, asv, n_resamples, seed),
+        resampled_by=grouped_by if n_resamples else None,
     )
 
 
-def _llrs(scored: Iterable[Scored], *, bonafide: bool) -> list[float]:
-    return [s.llr for s in scored if s.utterance.is_bonafide is bonafide]
+def _just_above(rejected: float) -> float:
+    """Return the threshold that rejects a score and all below it."""
+    return float(np.nextafter(rejected, np.inf))
 
 
-def _most_certain(scored: Sequence[Scored], threshold: float) -> tuple[Covered, ...]:
-    margins = np.abs(np.array([s.llr for s in scored]) - threshold)
-    wrong = np.array([s.utterance.is_bonafide != (s.llr >= threshold) for s in scored])
+def _equal_error_rate(trials: Trials) -> EqualErrorRate:
+    try:
+        return metrics.eer(trials.bonafide, trials.spoof)
+    except MetricError as error:
+        n = len(trials.utterances) + trials.n_no_speech + len(trials.skipped)
+        left_out = f"; no speech in {trials.n_no_speech} of {n}" if trials.n_no_speech else ""
+        if trials.skipped:
+            first = trials.skipped[0].message
+            left_out += f"; {len(trials.skipped)} of {n} could not be read, first: {first}"
+        raise DataError(f"nothing to evaluate: {error}{left_out}") from error
+
+
+def _groups(utterances: Sequence[Utterance]) -> tuple[list[str] | None, str]:
+    """Return what is drawn as a whole when resampling, and what that is."""
+    for name in ("source", "speaker"):
+        values = [utterance.fact(name) for utterance in utterances]
+        if len(set(values)) >= _LEAST_GROUPS and all(values):
+            return values, name
+    return None, "trial"
+
+
+def _figures(trials: Trials, asv: AsvRates | None) -> dict[str, float]:
+    b, s = trials.bonafide, trials.spoof
+    at = metrics.decisions(b, s, trials.threshold)
+    found = {
+        "eer": metrics.eer(b, s).rate,
+        "eer_hull": metrics.eer_hull(b, s),
+        "macro_eer": metrics.mean_eer(trials.scores, trials.is_bonafide, [u.source for u in trials.utterances]),
+        "roc_auc": metrics.roc_auc(b, s),
+        "average_precision": metrics.average_precision(b, s, positive="spoof"),
+        "cllr": metrics.cllr(b, s),
+        "min_cllr": metrics.min_cllr(b, s),
+        "calibration_error": metrics.calibration_error([p_deepfake(x) for x in trials.scores], ~trials.is_bonafide),
+        "min_dcf": metrics.min_dcf(b, s).value,
+        "act_dcf": metrics.act_dcf(b, s),
+        **_tandem(b, s, asv),
+        "accuracy": at.accuracy,
+        "balanced_accuracy": at.balanced_accuracy,
+        "frr": at.frr,
+        "far": at.far,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _tandem(bonafide: FloatArray, spoof: FloatArray, asv: AsvRates | None) -> dict[str, float]:
+    if asv is None:
+        return {}
+    return {
+        "min_tdcf": metrics.min_tdcf(bonafide, spoof, asv).value,
+        "min_tdcf_2019": metrics.min_tdcf_2019(bonafide, spoof, asv).value,
+    }
+
+
+def _measures(trials: Trials, asv: AsvRates | None) -> dict[str, Any]:
+    """Return the figures again, as measures of resampled trials."""
+    sources = [utterance.source for utterance in trials.utterances]
+    found = {
+        "eer": measures.eer,
+        "eer_hull": measures.eer_hull,
+        "roc_auc": measures.roc_auc,
+        "average_precision": measures.average_precision(positive="spoof"),
+        "cllr": measures.cllr,
+        "min_cllr": measures.min_cllr,
+        "calibration_error": measures.calibration_error(),
+        "min_dcf": measures.min_dcf(),
+        "act_dcf": measures.act_dcf(),
+        "accuracy": measures.accuracy(trials.threshold),
+        "balanced_accuracy": measures.balanced_accuracy(trials.threshold),
+        "frr": measures.frr(trials.threshold),
+        "far": measures.far(trials.threshold),
+    }
+    if metrics.mean_eer(trials.scores, trials.is_bonafide, sources) is not None:
+        found["macro_eer"] = measures.macro_eer(sources)
+    if asv is not None:
+        found |= {"min_tdcf": measures.min_tdcf(asv), "min_tdcf_2019": measures.min_tdcf_2019(asv)}
+    return found
+
+
+def _verdicts(trials: Trials) -> Verdicts | None:
+    if trials.verdicts is None:
+        return None
+    counted = Counter(zip(trials.verdicts, trials.is_bonafide.tolist(), strict=True))
+    names = ("genuine", "deepfake", "inconclusive")
+    counts = {name: (counted[name, True], counted[name, False]) for name in names}
+    n_told = sum(sum(counts[name]) for name in names[:2])
+    n_wrong = counts["genuine"][1] + counts["deepfake"][0]
+    return Verdicts(counts, n_told / len(trials.verdicts), n_wrong / n_told if n_told else None)
+
+
+def _most_certain(trials: Trials) -> tuple[Covered, ...]:
+    margins = np.abs(trials.scores - trials.threshold)
+    wrong = trials.is_bonafide != (trials.scores >= trials.threshold)
     descending = np.sort(margins)[::-1]
     covered = []
     for percent in COVERAGES:
-        wanted = -(-percent * len(scored) // 100)
+        wanted = -(-percent * len(margins) // 100)
         # Recordings that are equally certain stay together, so that their order does not matter.
         chosen = margins >= descending[wanted - 1]
         covered.append(
@@ -182,36 +415,160 @@ def _most_certain(scored: Sequence[Scored], threshold: float) -> tuple[Covered, 
     return tuple(covered)
 
 
-def _sources(scored: Iterable[Scored], threshold: float) -> tuple[Part, ...]:
-    return tuple(
-        _part(name, _llrs(members, bonafide=True), _llrs(members, bonafide=False), threshold)
-        for name, members in _by(lambda u: u.source, scored)
-    )
+def _breakdowns(
+    trials: Trials, by: Sequence[str], asv: AsvScores | None, n_resamples: int, seed: int
+) -> tuple[Breakdown, ...]:
+    found = []
+    for name in dict.fromkeys(by):
+        values = trials.values(name)
+        among = values[~trials.is_bonafide] if name in _OF_SPOOF else values
+        parts = np.unique(among)
+        if (len(parts) == 1 and name not in _OF_SPOOF) or not any(parts):
+            continue
+        n_drawn = n_resamples if len(parts) <= _MOST_PARTS_WITH_INTERVALS else 0
+        told = tuple(
+            _part(value, trials.only(_members(trials, name, values, value)), _asv_of(asv, name, value), n_drawn, seed)
+            for value in parts.tolist()
+        )
+        rates = [part.eer.value for part in told if part.eer is not None]
+        found.append(Breakdown(name, told, float(np.mean(rates)) if rates else None))
+    return tuple(found)
 
 
-def _systems(scored: Sequence[Scored], threshold: float) -> tuple[Part, ...]:
-    """Compare each system's utterances with all bona fide ones, as the ASVspoof challenges do."""
-    bonafide = _llrs(scored, bonafide=True)
-    spoofed = (s for s in scored if not s.utterance.is_bonafide)
-    return tuple(
-        _part(name, bonafide, _llrs(members, bonafide=False), threshold)
-        for name, members in _by(lambda u: u.system, spoofed)
-    )
+def _members(trials: Trials, name: str, values: npt.NDArray[np.str_], value: str) -> npt.NDArray[np.bool_]:
+    if name in _OF_SPOOF:
+        return trials.is_bonafide | (values == value)
+    return np.asarray(values == value, dtype=bool)
 
 
-def _by(key: Callable[[Utterance], str], scored: Iterable[Scored]) -> list[tuple[str, list[Scored]]]:
-    members: dict[str, list[Scored]] = {}
-    for s in scored:
-        members.setdefault(key(s.utterance), []).append(s)
-    return sorted(members.items())
+def _asv_of(asv: AsvScores | None, name: str, value: str) -> AsvRates | None:
+    """Return how speaker verification does on one attack or one codec; None where its scores do not tell."""
+    if asv is None:
+        return None
+    if name == "system":
+        spoof = asv.spoof[asv.spoof_systems == value]
+        return asv_rates(asv.target, asv.nontarget, spoof) if len(spoof) else None
+    if name == "codec" and (asv.codecs == value).any():
+        asv = asv.where(codec=value)
+        return asv_rates(asv.target, asv.nontarget, asv.spoof)
+    return None
 
 
-def _part(name: str, bonafide: Sequence[float], spoof: Sequence[float], threshold: float) -> Part:
+def _part(name: str, trials: Trials, asv: AsvRates | None, n_resamples: int, seed: int) -> Part:
+    b, s = trials.bonafide, trials.spoof
+    both = len(b) > 0 and len(s) > 0
     return Part(
         name=name,
-        n_bonafide=len(bonafide),
-        n_spoof=len(spoof),
-        eer=eer(bonafide, spoof).rate if bonafide and spoof else None,
-        frr=float(np.mean(np.array(bonafide) < threshold)) if bonafide else None,
-        far=float(np.mean(np.array(spoof) >= threshold)) if spoof else None,
+        n_bonafide=len(b),
+        n_spoof=len(s),
+        eer=_eer_with_interval(trials, n_resamples, seed) if both else None,
+        frr=float(np.mean(b < trials.threshold)) if len(b) else None,
+        far=float(np.mean(s >= trials.threshold)) if len(s) else None,
+        **(_tandem_if_any(b, s, asv) if both else {}),
     )
+
+
+def _tandem_if_any(bonafide: FloatArray, spoof: FloatArray, asv: AsvRates | None) -> dict[str, float]:
+    """Return the costs of a part, or nothing where speaker verification alone makes no error that could be saved."""
+    with contextlib.suppress(MetricError):
+        return _tandem(bonafide, spoof, asv)
+    return {}
+
+
+def _eer_with_interval(trials: Trials, n_resamples: int, seed: int) -> Figure:
+    rate = metrics.eer(trials.bonafide, trials.spoof).rate
+    if not n_resamples or min(len(trials.bonafide), len(trials.spoof)) < _LEAST_TRIALS:
+        return Figure(rate)
+    groups, _ = _groups(trials.utterances)
+    interval = bootstrap(
+        trials.scores, trials.is_bonafide, groups, {"eer": measures.eer}, n_resamples=n_resamples, seed=seed
+    )["eer"]
+    return Figure(rate, interval.low, interval.high)
+
+
+# --- several models on the same trials -------------------------------------------------------------------------
+
+COMPARED = ("eer", "macro_eer", "balanced_accuracy", "frr", "far", "roc_auc", "cllr", "min_cllr", "calibration_error")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """
+    One model beside the first one, on the trials that all have scored.
+
+    Attributes:
+        name: Of the model or score file.
+        figures: Name -> value, for each of ``COMPARED`` that exists.
+        differences: Name -> this model's figure minus the first one's, with the paired 95 % interval; empty for the
+            first model itself. An interval without 0 is a difference that these data show.
+    """
+
+    name: str
+    figures: dict[str, float]
+    differences: dict[str, Figure]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several models on the same trials."""
+
+    n_bonafide: int
+    n_spoof: int
+    models: tuple[Compared, ...]
+
+
+def compare(models: Mapping[str, Trials], *, n_resamples: int = 0, seed: int = 0) -> Comparison:
+    """
+    Put models side by side on the trials that all of them have scored.
+
+    Args:
+        models: Name -> trials of the same data set; the others are compared with the first.
+        n_resamples: How often to resample for the intervals; 0 gives none.
+        seed: Of the resampling.
+
+    Raises:
+        DataError: If there is no trial that all have scored, or a class is missing among them.
+    """
+    shared = _shared(models)
+    first = next(iter(shared.values()))
+    _equal_error_rate(first)
+    groups, _ = _groups(first.utterances)
+    told = []
+    for name, trials in shared.items():
+        figures = {key: value for key, value in _figures(trials, None).items() if key in COMPARED}
+        differences = {}
+        if trials is not first:
+            differences = _differences(first, trials, groups, n_resamples, seed)
+        told.append(Compared(name, figures, differences))
+    return Comparison(len(first.bonafide), len(first.spoof), tuple(told))
+
+
+def _shared(models: Mapping[str, Trials]) -> dict[str, Trials]:
+    places = [{utterance: place for place, utterance in enumerate(t.utterances)} for t in models.values()]
+    common = [utterance for utterance in places[0] if all(utterance in place for place in places)]
+    if not common:
+        raise DataError(f"no recording was scored by all of {', '.join(models)}, so there is nothing to compare")
+    return {
+        name: trials.only(np.array([place[utterance] for utterance in common]))
+        for (name, trials), place in zip(models.items(), places, strict=True)
+    }
+
+
+def _differences(
+    first: Trials, other: Trials, groups: list[str] | None, n_resamples: int, seed: int
+) -> dict[str, Figure]:
+    chosen = {key: value for key, value in _measures(first, None).items() if key in COMPARED}
+    if not n_resamples:
+        before, after = _figures(first, None), _figures(other, None)
+        return {key: Figure(after[key] - before[key]) for key in chosen}
+    found = paired_bootstrap(
+        first.scores,
+        other.scores,
+        first.is_bonafide,
+        groups,
+        chosen,
+        {key: value for key, value in _measures(other, None).items() if key in COMPARED},
+        n_resamples=n_resamples,
+        seed=seed,
+    )
+    return {key: Figure(found[key].value, found[key].low, found[key].high) for key in COMPARED if key in found}

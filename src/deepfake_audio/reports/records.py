@@ -20,10 +20,10 @@ from deepfake_audio.errors import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from deepfake_audio.evaluation import Evaluation
+    from deepfake_audio.reports.assessment import Assessment
 
 SCHEMA = "deepfake-audio/1"
-EVALUATION_SCHEMA = "deepfake-audio-evaluation/1"
+EVALUATION_SCHEMA = "deepfake-audio-evaluation/2"
 # Of what an evaluation could not read, so many are named and the rest are counted.
 MOST_SKIPPED = 20
 
@@ -129,18 +129,32 @@ def write_csv(results: Iterable[Detection | Skipped], stream: TextIO, *, segment
 WRITERS: dict[str, Callable[..., None]] = {"json": write_json, "jsonl": write_jsonl, "csv": write_csv}
 
 
-def evaluation_record(evaluation: Evaluation, context: dict[str, Any]) -> dict[str, Any]:
-    """Return an evaluation as plain values, with what was evaluated on what."""
+def evaluation_record(assessment: Assessment) -> dict[str, Any]:
+    """Return everything that one run of `evaluate` found as plain values; the same run gives the same values."""
+    evaluation = assessment.evaluation
     values = dataclasses.asdict(dataclasses.replace(evaluation, skipped=evaluation.skipped[:MOST_SKIPPED]))
     reasons = Counter(skipped.reason for skipped in evaluation.skipped)
     return {
         "schema": EVALUATION_SCHEMA,
-        **context,
+        "subject": assessment.subject,
+        "data": assessment.data,
+        "layout": assessment.layout,
+        "partition": list(assessment.partitions),
+        "subset": list(assessment.subsets),
+        "model": None if assessment.model is None else dataclasses.asdict(assessment.model),
         **values,
         "skipped": {
             "n": len(evaluation.skipped),
             "reasons": dict(reasons),
             "first": [{key: s[key] for key in ("path", "reason", "message")} for s in values["skipped"]],
         },
+        "comparison": _plain(assessment.comparison),
+        "stress": [dataclasses.asdict(row) for row in assessment.stress],
+        "shortcuts": _plain(assessment.shortcuts),
+        "versions": assessment.versions,
         "version": __version__,
     }
+
+
+def _plain(value: Any) -> dict[str, Any] | None:
+    return None if value is None else dataclasses.asdict(value)

@@ -10,18 +10,17 @@ from rich.text import Text
 
 from deepfake_audio.detector import REASONS, Detection, Skipped
 from deepfake_audio.errors import printable
+from deepfake_audio.reports.assessment import percent
 from deepfake_audio.runs import differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from deepfake_audio.evaluation import Covered, Evaluation, Part
     from deepfake_audio.runs import RunRecord
     from deepfake_audio.training import TrainingRun
 
 _STYLES = {"genuine": "bold green", "deepfake": "bold red", "inconclusive": "bold yellow", "no_speech": "dim"}
 _WIDTH_WITHOUT_TERMINAL = 120
-_MIN_TRIALS_SHOWN = 5
 
 
 def console_for(stream: TextIO) -> Console:
@@ -47,82 +46,14 @@ def write_table(results: Iterable[Detection | Skipped], stream: TextIO, *, segme
         table.add_row(
             Text(printable(result.path)),
             Text(result.verdict.replace("_", " "), style=_STYLES[result.verdict]),
-            _percent(result.p_deepfake),
+            percent(result.p_deepfake),
             f"{result.speech_seconds:.1f} s",
             "; ".join(REASONS[reason] for reason in result.reasons),
         )
         if segments:
             for s in result.segments:
-                table.add_row(f"  {s.start:7.2f} - {s.end:7.2f} s", "", _percent(s.p_deepfake), "", "")
+                table.add_row(f"  {s.start:7.2f} - {s.end:7.2f} s", "", percent(s.p_deepfake), "", "")
     console_for(stream).print(table)
-
-
-def write_evaluation(evaluation: Evaluation, stream: TextIO, title: str) -> None:
-    """Write the figures of an evaluation: overall, of the most certain, per source, per system."""
-    console = console_for(stream)
-    at = evaluation.decisions
-    overall = Table(box=None, pad_edge=False, show_header=False, title=Text(printable(title)), title_justify="left")
-    overall.add_column(justify="left", overflow="fold")
-    overall.add_column(justify="right", overflow="fold")
-    for name, value in (
-        ("genuine / deepfake recordings", f"{evaluation.n_bonafide:,} / {evaluation.n_spoof:,}"),
-        ("no speech / not readable", f"{evaluation.n_no_speech:,} / {len(evaluation.skipped):,}"),
-        ("equal error rate (EER)", _percent(evaluation.eer.rate)),
-        ("  its threshold (llr_genuine)", f"{evaluation.eer.threshold:.3f}"),
-        ("  mean over sources with both classes", _percent(evaluation.macro_eer)),
-        ("ROC AUC", f"{evaluation.roc_auc:.4f}"),
-        ("Cllr (bits)", f"{evaluation.cllr:.3f}"),
-        ("expected calibration error", f"{evaluation.calibration_error:.3f}"),
-        (f"at the model's own threshold ({at.threshold:.3f}):", ""),
-        ("  accuracy", _percent(at.accuracy)),
-        ("  balanced accuracy", _percent(at.balanced_accuracy)),
-        (
-            "  precision / recall / F1 of deepfake",
-            f"{at.spoof.precision:.3f} / {at.spoof.recall:.3f} / {at.spoof.f1:.3f}",
-        ),
-        ("  genuine called deepfake", _percent(at.frr)),
-        ("  deepfake called genuine", _percent(at.far)),
-        ("verdicts that are not inconclusive", _percent(evaluation.coverage)),
-        ("  accuracy of those", _percent(evaluation.accuracy_when_conclusive)),
-    ):
-        overall.add_row(Text(name), value)
-    console.print(overall)
-    console.print(_most_certain_table(evaluation.most_certain))
-    if len(evaluation.sources) > 1:
-        console.print(_parts_table("source", evaluation.sources))
-    if len(evaluation.systems) > 1:
-        shown = [part for part in evaluation.systems if part.n_spoof >= _MIN_TRIALS_SHOWN]
-        if shown:
-            console.print(_parts_table("system", shown))
-        if hidden := len(evaluation.systems) - len(shown):
-            console.print(f"(systems with fewer than {_MIN_TRIALS_SHOWN} recordings: {hidden}, see --format json)")
-
-
-def _most_certain_table(covered: Iterable[Covered]) -> Table:
-    title = "\nif only the most certain got a verdict"
-    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
-    for name in ("share", "recordings", "|llr - threshold|", "wrong"):
-        table.add_column(name, justify="right", overflow="fold")
-    for part in covered:
-        table.add_row(f"{100 * part.share:.0f} %", f"{part.n:,}", f"from {part.margin:.3f}", _percent(part.error_rate))
-    return table
-
-
-def _parts_table(kind: str, parts: Iterable[Part]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title=f"\nper {kind}", title_justify="left")
-    table.add_column(kind, overflow="fold")
-    for name in ("genuine", "deepfake", "EER", "genuine called deepfake", "deepfake called genuine"):
-        table.add_column(name, justify="right", overflow="fold")
-    for part in parts:
-        table.add_row(
-            Text(printable(part.name) or "(unnamed)"),
-            str(part.n_bonafide),
-            str(part.n_spoof),
-            _percent(part.eer),
-            _percent(part.frr),
-            _percent(part.far),
-        )
-    return table
 
 
 def write_training(run: TrainingRun, stream: TextIO) -> None:
@@ -134,11 +65,11 @@ def write_training(run: TrainingRun, stream: TextIO) -> None:
     table.add_row("recordings", _counts(data["all"]))
     table.add_row("left out as unusable", f"{len(run.bad):,}")
     for number, (counts, rate) in enumerate(zip(data["parts"], held_out.parts, strict=True), start=1):
-        table.add_row(f"held out, part {number}", f"{_counts(counts)}: EER {_percent(rate)}")
+        table.add_row(f"held out, part {number}", f"{_counts(counts)}: EER {percent(rate)}")
     table.add_row("on what was held out", f"{held_out.n:,} recordings")
     for name, value in (
-        ("  EER / mean over sources", f"{_percent(held_out.eer)} / {_percent(held_out.mean_eer) or 'none has both'}"),
-        ("  balanced accuracy", _percent(held_out.balanced_accuracy)),
+        ("  EER / mean over sources", f"{percent(held_out.eer)} / {percent(held_out.mean_eer) or 'none has both'}"),
+        ("  balanced accuracy", percent(held_out.balanced_accuracy)),
         ("  Cllr / calibration error", f"{held_out.cllr:.3f} bits / {held_out.calibration_error:.3f}"),
         ("ONNX equals the original within", f"{run.metadata.training['onnx_difference']:g}"),
         ("seconds", ", ".join(f"{name} {seconds:.0f}" for name, seconds in run.seconds.items())),
@@ -166,9 +97,9 @@ def write_runs(records: Sequence[RunRecord], stream: TextIO) -> None:
             str(number),
             Text(printable(str(record.recipe["name"]))),
             f"{held_out['n']:,}",
-            _percent(held_out["eer"]),
-            _percent(held_out.get("mean_eer")),
-            _percent(held_out["balanced_accuracy"]),
+            percent(held_out["eer"]),
+            percent(held_out.get("mean_eer")),
+            percent(held_out["balanced_accuracy"]),
             f"{held_out['cllr']:.3f}",
             f"{held_out['calibration_error']:.3f}",
             f"{record.seconds:,.0f}",
@@ -181,7 +112,3 @@ def write_runs(records: Sequence[RunRecord], stream: TextIO) -> None:
         if changed:
             words = ", ".join(f"{key}={value}" for key, value in changed.items())
             console.print(Text(f"\n{number}: {printable(words)}"))
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f} %"
