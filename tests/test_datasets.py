@@ -2,67 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+import gzip
 import os
 import re
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from layouts import EXAMPLES, META, make_csv, make_folders, make_in_the_wild, manifest, touch
 
 from deepfake_audio.datasets import LAYOUTS, Dataset, Label, Utterance, audio_files, read_dataset
 from deepfake_audio.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-# Columns: speaker, utterance, environment, system, key. LA has no environment; PA names systems by two letters.
-LA_PROTOCOL = "LA_0079 LA_T_1138215 - - bonafide\nLA_0080 LA_T_1271820 - A01 spoof\n"
-PA_PROTOCOL = "PA_0079 PA_T_0000001 aaa - bonafide\nPA_0080 PA_T_0000002 abc BA spoof\n"
-
-
-def touch(root: Path, *names: str) -> Path:
-    """Make empty files; a data set is read without opening its audio."""
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
-
-
-def manifest(root: Path, text: str, name: str = "manifest.csv") -> Path:
-    """Write a manifest."""
-    path = root / name
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def asvspoof(root: Path, part: str, **protocols: str) -> Path:
-    """Write protocols in the directories of ASVspoof 2019; ``part`` is LA or PA."""
-    directory = root / f"ASVspoof2019_{part}_cm_protocols"
-    directory.mkdir(parents=True)
-    for partition, text in protocols.items():
-        suffix = "trn" if partition == "train" else "trl"
-        (directory / f"ASVspoof2019.{part}.cm.{partition}.{suffix}.txt").write_text(text, encoding="utf-8")
-    return root
-
-
-def make_csv(root: Path) -> Path:
-    """Write the smallest manifest."""
-    return manifest(root, "path,label\na.wav,bonafide\nb.wav,spoof\n")
-
-
-def make_asvspoof2019(root: Path) -> Path:
-    """Write the smallest ASVspoof 2019 directory."""
-    return asvspoof(root, "LA", train=LA_PROTOCOL)
-
-
-def make_folders(root: Path) -> Path:
-    """Make the smallest labelled folders."""
-    return touch(root, "bonafide/a.wav", "spoof/b.wav")
-
-
-EXAMPLES = {"csv": make_csv, "asvspoof2019": make_asvspoof2019, "folders": make_folders}
 
 
 def only(data: Dataset, name: str) -> Utterance:
@@ -88,9 +43,7 @@ def test_layout_is_recognised_and_read(layout: str, tmp_path: Path) -> None:
     ("make", "layout", "match"),
     [
         pytest.param(lambda root: root / "nowhere", "auto", "nowhere: there is no such directory", id="missing"),
-        pytest.param(
-            make_folders, "kaldi", "unknown layout 'kaldi'; layouts: auto, csv, asvspoof2019, folders", id="x"
-        ),
+        pytest.param(make_folders, "kaldi", f"unknown layout 'kaldi'; layouts: auto, {', '.join(LAYOUTS)}", id="x"),
         pytest.param(lambda root: root, "auto", "the layout was not recognised; expected a CSV", id="empty directory"),
         pytest.param(lambda root: root, "folders", "no labelled audio files were found", id="no folders"),
         pytest.param(lambda root: root, "asvspoof2019", "expected a directory ASVspoof2019_LA_cm_", id="no protocols"),
@@ -126,6 +79,41 @@ def test_select_without_partitions(tmp_path: Path) -> None:
         read_dataset(make_folders(tmp_path)).select("dev")
 
 
+def test_facts(tmp_path: Path) -> None:
+    """A fact is found by its name, in the fields as well; an attack is a system; what is not said is empty."""
+    facts = {"codec": "opus"}
+    utterance = Utterance(tmp_path, Label.SPOOF, "a", "eval", "page", "author", "vits", "ann", facts)
+    names = ("system", "attack", "source", "speaker", "partition", "group", "codec", "colour", "label")
+    assert [utterance.fact(name) for name in names] == ["vits", "vits", "page", "ann", "eval", "author", "opus", "", ""]
+
+
+def test_facts_do_not_make_another_utterance(tmp_path: Path) -> None:
+    """Two utterances that differ in their facts alone are one and the same."""
+    bare, full = (Utterance(tmp_path, Label.SPOOF, "a", facts=facts) for facts in ({}, {"codec": "opus"}))
+    assert (bare, hash(bare)) == (full, hash(full))
+
+
+def test_facts_of_a_data_set(tmp_path: Path) -> None:
+    """The names that say something of at least one utterance: fields first, then facts as they appear."""
+    first = Utterance(tmp_path / "a", Label.BONAFIDE, "a", speaker="ann", facts={"trim": "no"})
+    second = Utterance(tmp_path / "b", Label.SPOOF, "b", system="vits", facts={"codec": "opus", "trim": "no"})
+    assert Dataset(tmp_path, "csv", (first, second)).facts == ("system", "speaker", "trim", "codec")
+    assert read_dataset(make_folders(tmp_path)).facts == ()
+
+
+def test_reading_does_not_leave_the_collector_off(tmp_path: Path) -> None:
+    """Garbage collection, paused for speed, goes on afterwards, errors included; one that was off stays off."""
+    with pytest.raises(DataError, match="no labelled audio"):
+        read_dataset(tmp_path, "folders")
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        read_dataset(make_folders(tmp_path))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
 # --- folders ---------------------------------------------------------------------------------------------------
 
 
@@ -146,7 +134,12 @@ def test_folder_names_are_labels(folder: str, label: Label, depth: str, tmp_path
 def test_folders_give_partition_source_and_system(tmp_path: Path) -> None:
     """Folders that are neither label nor partition are the source, and for spoof the system (here: FoR's names)."""
     data = read_dataset(touch(tmp_path, "for-norm/training/real/a.wav", "for-norm/testing/fake/tts/b.wav"))
-    folders = {"partition": "eval", "source": "for-norm/tts", "group": "for-norm/tts", "system": "for-norm/tts"}
+    folders: dict[str, Any] = {
+        "partition": "eval",
+        "source": "for-norm/tts",
+        "group": "for-norm/tts",
+        "system": "for-norm/tts",
+    }
     name = "for-norm/testing/fake/tts/b.wav"
     assert only(data, name) == Utterance(tmp_path / name, Label.SPOOF, name, **folders)
     folders = {"partition": "train", "source": "for-norm", "group": "for-norm", "system": ""}
@@ -205,6 +198,109 @@ def test_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monkey
         read_dataset(tmp_path)
 
 
+# --- WaveFake --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("root", [".", "generated_audio"])
+def test_wavefake(root: str, tmp_path: Path) -> None:
+    """The attack is the folder, ids include it, and what lies in real_audio beside it is bona fide."""
+    touch(tmp_path, "real_audio/LJSpeech-1.1/wavs/LJ001-0001.wav", "real_audio/jsut_ver1.1/basic5000/wav/B_1.wav")
+    touch(tmp_path, "generated_audio/ljspeech_melgan_large/LJ001-0001_gen.wav", "generated_audio/readme.txt")
+    touch(tmp_path, "generated_audio/jsut_parallel_wavegan/B_1_gen.wav")
+    name = "generated_audio/ljspeech_melgan_large/LJ001-0001_gen.wav"
+    data = read_dataset(tmp_path / root)
+    assert (data.layout, data.n_bonafide, data.n_spoof) == ("wavefake", 2, 2)
+    assert only(data, name) == Utterance(
+        tmp_path / name, Label.SPOOF, name, source="ljspeech", group="ljspeech", system="ljspeech_melgan_large"
+    )
+    assert only(data, name).facts == {"vocoder": "melgan_large"}
+    assert [(u.source, u.system, u.fact("vocoder")) for u in data.utterances if u.is_bonafide] == [
+        ("ljspeech", "", ""),
+        ("jsut", "", ""),
+    ]
+
+
+def test_wavefake_keeps_equal_names_apart(tmp_path: Path) -> None:
+    """Vocoders were given the same sentences; prompts of Common Voice are a corpus of their own."""
+    other = "common_voices_prompts_from_conformer_fastspeech2_pwg_ljspeech"
+    touch(tmp_path, *(f"generated_audio/{folder}/1_gen.wav" for folder in ("ljspeech_hifiGAN", "jsut_melgan", other)))
+    data = read_dataset(tmp_path)
+    assert len({u.utterance_id for u in data.utterances}) == 3
+    assert [(u.source, u.fact("vocoder")) for u in data.utterances] == [
+        ("common_voices", "prompts_from_conformer_fastspeech2_pwg_ljspeech"),
+        ("jsut", "melgan"),
+        ("ljspeech", "hifiGAN"),
+    ]
+
+
+@pytest.mark.parametrize("names", [["real_audio/LJSpeech-1.1/a.wav"], ["generated_audio/loose.wav"]])
+def test_wavefake_without_generated_audio(names: list[str], tmp_path: Path) -> None:
+    """Without a folder of generated speech it is not WaveFake."""
+    with pytest.raises(DataError, match="expected a directory generated_audio with folders such as ljspeech_melgan"):
+        read_dataset(touch(tmp_path, *names), "wavefake")
+
+
+# --- Fake-or-Real ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("root", [".", "for-rerecorded"])
+def test_fake_or_real(root: str, tmp_path: Path) -> None:
+    """Folders say partition and label; ids begin with the version, wherever the root is."""
+    name = "for-rerecorded/validation/fake/file2.mp3"
+    touch(tmp_path, "for-rerecorded/training/real/file2.wav", name)
+    data = read_dataset(tmp_path / root)
+    assert (data.layout, data.partitions) == ("fake-or-real", ("train", "dev"))
+    version = "for-rerecorded"
+    assert only(data, name) == Utterance(
+        tmp_path / name, Label.SPOOF, name, "dev", source=version, group=version, system=version
+    )
+
+
+def test_fake_or_real_in_several_versions(tmp_path: Path) -> None:
+    """Versions hold the same recordings in different shape: the message names the directories to choose from."""
+    for version in ("for-2seconds", "for-norm"):
+        touch(tmp_path, f"{version}/training/real/a.wav", f"{version}/training/fake/a.wav")
+    there = f"give one of them: {tmp_path / 'for-2seconds'} or {tmp_path / 'for-norm'}"
+    with pytest.raises(DataError, match=f"holds 2 versions .*{re.escape(there)}"):
+        read_dataset(tmp_path)
+    assert read_dataset(tmp_path / "for-norm").n_spoof == 1
+
+
+def test_fake_or_real_that_is_not(tmp_path: Path) -> None:
+    """A folder of that name without its parts is none."""
+    touch(tmp_path, "for-norm/real/a.wav")
+    assert read_dataset(tmp_path).layout == "folders"
+    with pytest.raises(DataError, match="expected a directory such as for-norm with training, validation or testing"):
+        read_dataset(tmp_path, "fake-or-real")
+
+
+# --- In-the-Wild -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("root", [".", "release_in_the_wild", "release_in_the_wild/meta.csv"])
+def test_in_the_wild(root: str, tmp_path: Path) -> None:
+    """A table of file, speaker and label; a group is a speaker, whose name may have spaces."""
+    make_in_the_wild(tmp_path)
+    data = read_dataset(tmp_path / root)
+    assert data.layout == "in-the-wild"
+    path, speaker = tmp_path / "release_in_the_wild" / "0.wav", "Alec Guinness"
+    assert only(data, "0.wav") == Utterance(
+        path, Label.SPOOF, "0.wav", source="in-the-wild", group=speaker, speaker=speaker
+    )
+
+
+def test_in_the_wild_faults(tmp_path: Path) -> None:
+    """A row that does not fit is named with its line; a directory without the table is told its name."""
+    with pytest.raises(DataError, match=r"expected meta\.csv or release_in_the_wild/meta\.csv here"):
+        read_dataset(tmp_path, "in-the-wild")
+    path = manifest(tmp_path, META + "4.wav,Christopher Hitchens,spoof\n", "meta.csv")
+    with pytest.raises(DataError, match=r"meta\.csv, line 4: .*4\.wav, in line 2 as bonafide and here as spoof"):
+        read_dataset(tmp_path)
+    path.write_text(META + "5.wav,Ann,bona-fake\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"meta\.csv, line 4: expected a label .* 'bona-fake'"):
+        read_dataset(path)
+
+
 # --- csv -------------------------------------------------------------------------------------------------------
 
 
@@ -237,6 +333,32 @@ def test_csv_dialects(text: str, name: str, tmp_path: Path) -> None:
     """Headers are found by their synonyms, and the usual ways to write a table are all read."""
     (utterance,) = read_dataset(manifest(tmp_path, text, name)).utterances
     assert (utterance.path, utterance.label) == (tmp_path / "a b.wav", Label.BONAFIDE)
+
+
+def test_csv_facts(tmp_path: Path) -> None:
+    """Columns that are none of ours are facts under their own names; three have one name for all data sets."""
+    text = (
+        "path,label,Seconds,lang,method,technique,compression,,subset,split\n"
+        "a.wav,real,3.4,en,human,,, x ,eval,dev\n"
+        "b.wav,fake,2,,vocoder,gan,mp3,,,dev,more\n"
+    )
+    data = read_dataset(manifest(tmp_path, text))
+    real, fake = data.utterances
+    assert real.facts == {"Seconds": "3.4", "language": "en", "family": "human", "subset": "eval"}
+    assert fake.facts == {"Seconds": "2", "family": "vocoder", "technique": "gan", "codec": "mp3"}
+    assert data.facts == ("partition", "Seconds", "language", "family", "subset", "technique", "codec")
+    assert data.partitions == ("dev",)
+
+
+def test_csv_packed(tmp_path: Path) -> None:
+    """A manifest may be packed; one that is cut off is named."""
+    path = tmp_path / "m.csv.gz"
+    path.write_bytes(gzip.compress(b"path,label\na.wav,real\nb.wav,fake\n"))
+    assert [u.path.name for u in read_dataset(path).utterances] == ["a.wav", "b.wav"]
+    for content in (path.read_bytes()[:-9], b"path,label\n", path.read_bytes()[:10] + b"\xff" * 20):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"m\.csv\.gz: is damaged, it cannot be unpacked"):
+            read_dataset(path)
 
 
 def test_csv_quoted_fields(tmp_path: Path) -> None:
@@ -330,74 +452,6 @@ def test_manifest_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.Monk
         read_dataset(path)
 
 
-# --- ASVspoof 2019 ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("part", "protocol", "spoof"),
-    [
-        ("LA", LA_PROTOCOL, ("LA_T_1271820", "LA", "LA_0080", "A01")),
-        ("PA", PA_PROTOCOL, ("PA_T_0000002", "PA", "PA_0080", "BA")),
-    ],
-    ids=["LA", "PA"],
-)
-@pytest.mark.parametrize("above", ["", "{part}"], ids=["at the part", "above it"])
-def test_asvspoof2019(part: str, protocol: str, spoof: tuple[str, ...], above: str, tmp_path: Path) -> None:
-    """Lines are speaker, utterance, environment, system, key; the root is LA (PA) or what LA was unpacked into."""
-    directory = tmp_path / above.format(part=part)
-    asvspoof(directory, part, train=protocol)
-    data = read_dataset(tmp_path)
-    name, source, speaker, system = spoof
-    path = directory / f"ASVspoof2019_{part}_train" / "flac" / f"{name}.flac"
-    assert data.utterances[1] == Utterance(path, Label.SPOOF, name, "train", source, speaker, system, speaker)
-    assert data.utterances[0].label is Label.BONAFIDE
-    assert data.utterances[0].system == ""
-
-
-def test_asvspoof2019_partitions(tmp_path: Path) -> None:
-    """Each protocol is a partition with its own audio directory; a protocol that is not there is left out."""
-    train, dev = LA_PROTOCOL, "\n" + LA_PROTOCOL.replace("_T_", "_D_").replace("\n", "\r\n")
-    data = read_dataset(asvspoof(tmp_path, "LA", train=train, dev=dev))
-    assert data.partitions == ("train", "dev")
-    folder = tmp_path / "ASVspoof2019_LA_dev" / "flac"
-    names = ["LA_D_1138215.flac", "LA_D_1271820.flac"]
-    assert [u.path for u in data.select("dev").utterances] == [folder / name for name in names]
-
-
-@pytest.mark.parametrize(
-    ("protocol", "match"),
-    [
-        ("LA_0079 LA_T_1 - - bonafide\nLA_0079 LA_T_2 - bonafide\n", r"trn\.txt, line 2: expected 5 col.*, found 4"),
-        ("LA_0079 LA_T_1 - - bonafide trim\n", r"trn\.txt, line 1: expected 5 columns .*, found 6"),
-        ("LA_0079 LA_T_1 - A01 bonafid\n", r"trn\.txt, line 1: expected a label .*, found 'bonafid'"),
-        ("LA_0079 LA_T_1 - - bonafide\n" * 2, "1 files are listed more than once, first .*LA_T_1.flac"),
-        ("", "no labelled audio files were found"),
-    ],
-    ids=["four columns", "six columns", "unknown key", "listed twice", "empty"],
-)
-def test_asvspoof2019_faults(protocol: str, match: str, tmp_path: Path) -> None:
-    """A line that does not fit is named with its file and number."""
-    with pytest.raises(DataError, match=match):
-        read_dataset(asvspoof(tmp_path, "LA", train=protocol))
-
-
-def test_asvspoof2019_protocol_that_is_not_text(tmp_path: Path) -> None:
-    """A protocol that was not unpacked is refused like a manifest that is no text."""
-    protocol = asvspoof(tmp_path, "LA") / "ASVspoof2019_LA_cm_protocols" / "ASVspoof2019.LA.cm.train.trn.txt"
-    protocol.write_bytes(b"\x1f\x8b\x08\x00")
-    with pytest.raises(DataError, match=r"trn\.txt: cannot be read as text in UTF-8"):
-        read_dataset(tmp_path)
-
-
-def test_asvspoof2019_with_both_parts(tmp_path: Path) -> None:
-    """LA and PA below one root are two data sets; the message names the two directories to choose from."""
-    asvspoof(tmp_path / "LA", "LA", train=LA_PROTOCOL)
-    asvspoof(tmp_path / "PA", "PA", train=PA_PROTOCOL)
-    with pytest.raises(DataError, match=re.escape(f"give {tmp_path / 'LA'} or {tmp_path / 'PA'}")):
-        read_dataset(tmp_path)
-    assert read_dataset(tmp_path / "PA").n_spoof == 1
-
-
 # --- real data -------------------------------------------------------------------------------------------------
 
 
@@ -417,19 +471,6 @@ def test_real_corpus(shared: Path) -> None:
     train, dev = data.select("train").utterances, data.select("dev").utterances
     assert (len({u.source for u in train}), len({u.source for u in dev})) == (94, 48)
     assert not {u.group for u in train} & {u.group for u in dev}
-
-
-@pytest.mark.parametrize("root", ["asvspoof", "asvspoof/LA"])
-def test_real_asvspoof2019(root: str, shared: Path) -> None:
-    """The real protocols have the published numbers of lines, and their audio lies where the layout says."""
-    data = read_dataset(shared / root)
-    assert data.layout == "asvspoof2019"
-    sizes = {name: (data.select(name).n_bonafide, data.select(name).n_spoof) for name in data.partitions}
-    assert sizes == {"train": (2_580, 22_800), "dev": (2_548, 22_296), "eval": (7_355, 63_882)}
-    assert {u.system for u in data.select("eval").utterances} == {"", *(f"A{n:02}" for n in range(7, 20))}
-    there = [u.path for u in data.utterances if u.path.is_file()]
-    assert sorted(there) == sorted((shared / "asvspoof").rglob("*.flac"))
-    assert there
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"], ids=["comma", "semicolon", "tab"])
