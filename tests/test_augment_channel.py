@@ -13,10 +13,13 @@ from measures import AnyArray, delay_of, in_db, power, rng, spectrum
 from signals import RATE, noise, sine, voice
 
 from deepfake_audio.augment.channel import (
+    CODECS,
     band_limit,
     clip,
+    coded,
     companded,
     compress,
+    encoded,
     gain,
     high_pass,
     low_pass,
@@ -260,3 +263,37 @@ def test_codecs(monkeypatch: pytest.MonkeyPatch, rate: int, peak: float) -> None
         assert in_db(power(changed) / power(signal)) == pytest.approx(0, abs=1.5)
 
     assert formats == {("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("OGG", "OPUS")}
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_codec_at_a_level(codec: str) -> None:
+    """A higher level is fewer bytes and more error, at the rate that is asked for, and what is decoded is that file."""
+    signal = voice(2)
+    sizes = [len(encoded(signal, RATE, codec, level)) for level in (0.2, 0.5, 0.8)]
+    errors = [power(coded(signal, RATE, codec, level) - signal) for level in (0.2, 0.5, 0.8)]
+    buffer = io.BytesIO(encoded(signal, RATE, codec, 0.5))
+
+    assert sizes == sorted(sizes, reverse=True)
+    assert errors == sorted(errors)
+    np.testing.assert_array_equal(coded(signal, RATE, codec, 0.5), soundfile.read(buffer, dtype="float32")[0])
+    _, amplitude = spectrum(coded(noise(1.0, 48_000), 48_000, codec, 0.2, codec_rate=8_000), 48_000)
+    assert power(amplitude[4_100:]) < 1e-4 * power(amplitude[:3_900])
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.8, 0.9, 0.95])
+@pytest.mark.parametrize("mode", ["CONSTANT", "AVERAGE", "VARIABLE"])
+def test_mp3_stays_in_its_place(mode: str, level: float) -> None:
+    """Nothing is late or lost at the end, at bit rates too low for the tag that tells the delay."""
+    signal = voice(2)
+    changed = coded(signal, RATE, "mp3", level, bitrate_mode=mode)
+
+    assert delay_of(changed, signal) == 0
+    assert np.corrcoef(changed[-2_000:], signal[-2_000:])[0, 1] > 0.6
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_codecs_take_long_signals(codec: str) -> None:
+    """Minutes do not overflow the encoder's stack."""
+    signal = noise(200.0, 8_000) if codec == "opus" else noise(200.0)
+
+    assert len(encoded(signal, 8_000 if codec == "opus" else RATE, codec, 0.8)) > 100_000

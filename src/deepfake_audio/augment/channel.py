@@ -13,9 +13,14 @@ from deepfake_audio.augment.dsp import band, fitted, peak, resampled
 if TYPE_CHECKING:
     from deepfake_audio.augment.dsp import AnyArray, FloatArray
 
-# The rates that all encoders of `compress` take; for another, a recorder resamples, and so do we.
+# Container and subtype of libsndfile.
+CODECS = {"mp3": ("MP3", "MPEG_LAYER_III"), "vorbis": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS")}
+# The rates that all of these encoders take; for another, a recorder resamples, and so do we.
 _CODEC_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
-_CODECS = (("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("OGG", "OPUS"))
+# libvorbis keeps what it is given on the stack, and a few minutes in one piece end the process.
+_MOST_AT_ONCE = 1 << 18
+# Samples: 576 of LAME's encoder, and 529 of every decoder of layer III.
+_MP3_DELAY = 1_105
 
 
 def gain(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> FloatArray:
@@ -65,28 +70,62 @@ def quantise(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> 
 
 
 def compress(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> FloatArray:
-    """
-    Encode and decode by MP3, Vorbis or Opus at a random quality, with libsndfile's own encoders.
+    """Encode and decode by MP3, Vorbis or Opus at a random quality."""
+    codec = list(CODECS)[rng.integers(len(CODECS))]
+    return coded(signal, sample_rate, codec, float(rng.uniform(0.1, 0.9)))
 
-    The decoders drop what the encoders say that they delay by, so the signal stays in its place.
+
+def coded(
+    signal: FloatArray,
+    sample_rate: int,
+    codec: str,
+    level: float,
+    *,
+    bitrate_mode: str | None = None,
+    codec_rate: int | None = None,
+) -> FloatArray:
     """
-    container, subtype = _CODECS[rng.integers(len(_CODECS))]
-    level = float(rng.uniform(0.1, 0.9))
+    Encode and decode by one of `CODECS`, with libsndfile's own encoders.
+
+    What encoder and decoder delay by is dropped, so the signal stays in its place.
+
+    Args:
+        signal: Shape (n_samples,); louder than full scale it is encoded softer, and made as loud again.
+        sample_rate: In Hz.
+        codec: A key of `CODECS`.
+        level: libsndfile's compression level in [0, 1): more is smaller and worse.
+        bitrate_mode: For MP3, "CONSTANT", "AVERAGE" or "VARIABLE"; None is libsndfile's choice.
+        codec_rate: The rate in Hz to encode at; None is that of the signal, or 48 kHz where encoders refuse it.
+    """
     loudest = max(1.0, peak(signal))
-    rate = sample_rate if sample_rate in _CODEC_RATES else max(_CODEC_RATES)
-    buffer = io.BytesIO()
-    with soundfile.SoundFile(
-        buffer, "w", rate, 1, subtype=subtype, format=container, compression_level=level
-    ) as encoder:
-        encoder.write(resampled(signal / loudest, sample_rate, rate))
-    buffer.seek(0)
-    decoded, _ = soundfile.read(buffer, dtype="float32")
+    rate = codec_rate or (sample_rate if sample_rate in _CODEC_RATES else max(_CODEC_RATES))
+    given = resampled(signal / loudest, sample_rate, rate)
+    decoded, _ = soundfile.read(io.BytesIO(encoded(given, rate, codec, level, bitrate_mode)), dtype="float32")
+    if len(decoded) > len(given):  # too few bits for the tag in which LAME says the delay
+        decoded = decoded[_MP3_DELAY:]
     return fitted(resampled(decoded, rate, sample_rate), len(signal)) * np.float32(loudest)
 
 
+def encoded(signal: FloatArray, sample_rate: int, codec: str, level: float, bitrate_mode: str | None = None) -> bytes:
+    """Return the file that one of `CODECS` makes of a signal, as `coded` decodes it again."""
+    container, subtype = CODECS[codec]
+    options = {} if bitrate_mode is None else {"bitrate_mode": bitrate_mode}
+    buffer = io.BytesIO()
+    with soundfile.SoundFile(
+        buffer, "w", sample_rate, 1, subtype=subtype, format=container, compression_level=level, **options
+    ) as encoder:
+        for at in range(0, len(signal), _MOST_AT_ONCE):
+            encoder.write(signal[at : at + _MOST_AT_ONCE])
+    return buffer.getvalue()
+
+
 def telephone(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> FloatArray:
+    """Pass through a telephone line of a random one of the `G711` laws."""
+    return telephoned(signal, sample_rate, sorted(G711)[rng.integers(len(G711))])
+
+
+def telephoned(signal: FloatArray, sample_rate: int, law: str) -> FloatArray:
     """Pass through a telephone line: 300 to 3400 Hz at 8 kHz, in the 8 bits of one of the `G711` laws."""
-    law = sorted(G711)[rng.integers(len(G711))]
     loudest = max(1.0, peak(signal))
     narrow = resampled(signal / loudest, sample_rate, 8_000)
     narrow = band(narrow, 8_000, 300.0, 3_400.0, low_slope_hz=100.0, high_slope_hz=200.0)

@@ -35,11 +35,12 @@ def add_noise(
             too short. Without any, noise whose power goes with the frequency to the power of -2 to 0.5.
     """
     snr_db = rng.uniform(5.0, 40.0)
-    noise = _excerpt(noises, len(signal), rng) if noises else _coloured(len(signal), sample_rate, rng)
+    noise = excerpt(noises, len(signal), rng) if noises else _coloured(len(signal), sample_rate, rng)
     return with_noise(signal, noise, snr_db)
 
 
-def _excerpt(noises: Sequence[FloatArray], length: int, rng: np.random.Generator) -> FloatArray:
+def excerpt(noises: Sequence[FloatArray], length: int, rng: np.random.Generator) -> FloatArray:
+    """Return a piece of ``length`` samples, from any place of any of the recordings, repeated where it is too short."""
     noise = noises[int(rng.integers(len(noises)))]
     spare = len(noise) - length
     start = int(rng.integers(spare + 1 if spare >= 0 else len(noise)))
@@ -69,14 +70,16 @@ def reverberate(
         response = rooms[int(rng.integers(len(rooms)))]
         wet = convolved(signal, response, delay=int(np.abs(response).argmax()))
         return (scaled_to(wet, power(signal)) if response.any() else signal).astype(np.float32)
-    return (signal + convolved(signal, _tail(sample_rate, rng))).astype(np.float32)
+    tail = diffuse_tail(sample_rate, rng.uniform(0.1, 0.8), rng)
+    tail *= 10 ** (-rng.uniform(3.0, 20.0) / 20)
+    return (signal + convolved(signal, tail)).astype(np.float32)
 
 
-def _tail(sample_rate: int, rng: np.random.Generator) -> AnyArray:
-    n = int(rng.uniform(0.1, 0.8) * sample_rate)
+def diffuse_tail(sample_rate: int, t60_seconds: float, rng: np.random.Generator) -> AnyArray:
+    """Return what a room adds to the direct sound: noise that decays by 60 dB in ``t60_seconds``, of energy 1."""
+    n = int(t60_seconds * sample_rate)
     tail = rng.standard_normal(n) * 10 ** (-3 * np.arange(n) / n)
-    tail *= 10 ** (-rng.uniform(3.0, 20.0) / 20) / np.sqrt(max(TINY, np.sum(tail**2)))
-    return tail
+    return np.asarray(tail / np.sqrt(max(TINY, np.sum(tail**2))))
 
 
 def equalise(signal: FloatArray, sample_rate: int, rng: np.random.Generator) -> FloatArray:
