@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from signals import RATE, FloatArray, noise, silence, sine, voice
 
 from deepfake_audio import audio
-from deepfake_audio.audio import display_name, open_recording, resample
+from deepfake_audio.audio import display_name, open_recording, recording_of, resample
 from deepfake_audio.errors import AUDIO_REASONS, AudioError
 
 if TYPE_CHECKING:
@@ -138,6 +138,37 @@ def test_facts(tmp_path: Path) -> None:
     assert (recording.name, recording.sample_rate, recording.channels) == (str(path), 44_100, 2)
     assert recording.duration_seconds == 0.5
     assert recording.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_recording_in_memory(tmp_path: Path, channels: int) -> None:
+    """A signal in memory gives the facts and blocks of the file that holds it; only the hash is of the samples."""
+    frames = np.stack([noise(30.0, seed=channel) for channel in range(channels)], axis=1)
+    frames = frames[:, 0] if channels == 1 else frames
+    soundfile.write(tmp_path / "a.wav", frames, RATE, subtype="FLOAT")
+    held = recording_of(frames, RATE, "take 1")
+
+    assert (held.name, held.sample_rate, held.channels) == ("take 1", RATE, channels)
+    assert held.sha256 == hashlib.sha256(frames.tobytes()).hexdigest()
+    with open_recording(tmp_path / "a.wav") as recording:
+        for block, expected in zip(held.blocks(8_000), recording.blocks(8_000), strict=True):
+            np.testing.assert_array_equal(block, expected)
+    assert held.duration_seconds == recording.duration_seconds == 30.0
+
+
+def test_recording_in_memory_refuses() -> None:
+    """What no file could hold is refused as in a file, and a shape that says nothing is an error of the caller."""
+    with pytest.raises(AudioError, match="without a single sample"):
+        list(recording_of([], RATE).blocks(RATE))
+    with pytest.raises(AudioError, match="NaN"):
+        list(recording_of([0.0, float("nan")], RATE).blocks(RATE))
+    with pytest.raises(AudioError, match="sample rate of 10 Hz"):
+        recording_of([0.0], 10)
+    with pytest.raises(AudioError, match="33 channels"):
+        recording_of(np.zeros((2, 33)), RATE)
+    for shape in ((), (2, 0), (2, 2, 2)):
+        with pytest.raises(ValueError, match="shape"):
+            recording_of(np.zeros(shape), RATE)
 
 
 def test_blocks_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,31 @@ def open_recording(path: str | os.PathLike[str]) -> Iterator[Recording]:
                 yield _recording(name, source.samplerate, source.channels, sha256, _read_soundfile(source, name))
 
 
+def recording_of(signal: npt.ArrayLike, sample_rate: int, name: str = "signal") -> Recording:
+    """
+    Return a recording of what is in memory already, for ``Detector.score_recording``.
+
+    Args:
+        signal: Full scale at +-1, shape (n_samples,) or (n_samples, channels).
+        sample_rate: In Hz.
+        name: What messages and results call it.
+
+    Returns:
+        A recording whose ``sha256`` is that of the samples as float32.
+
+    Raises:
+        AudioError: If rate or channels are outside the limits of this module.
+        ValueError: If the shape is another.
+    """
+    samples = np.array(signal, dtype=np.float32, order="C")
+    frames = samples[:, None] if samples.ndim == 1 else samples
+    if frames.ndim != 2 or frames.shape[1] == 0:  # noqa: PLR2004 - time and channels
+        raise ValueError(f"a signal has the shape (n_samples,) or (n_samples, channels), not {samples.shape}")
+    step = _frames_per_block(frames.shape[1])
+    blocks = (frames[at : at + step] for at in range(0, len(frames), step))
+    return _recording(name, sample_rate, frames.shape[1], hashlib.sha256(samples).hexdigest(), blocks)
+
+
 def display_name(path: str | os.PathLike[str]) -> str:
     """Return a path as it can be printed anywhere: undecodable bytes and line breaks escaped."""
     return "<stdin>" if os.fspath(path) == STDIN else printable(os.fspath(path))
@@ -239,7 +264,7 @@ _MAX_CHUNKS = 100
 
 def _read_soundfile(source: soundfile.SoundFile, name: str) -> Iterator[FloatArray]:
     _refuse_lying_header(source, name)
-    frames_per_block = max(1, _BLOCK_VALUES // source.channels)
+    frames_per_block = _frames_per_block(source.channels)
     read = 0
     while True:
         try:
@@ -258,6 +283,10 @@ def _read_soundfile(source: soundfile.SoundFile, name: str) -> Iterator[FloatArr
     if missing > _TRUNCATION_TOLERANCE_SECONDS:
         promised = source.frames / source.samplerate
         raise _truncated(name, f"promises {promised:.1f} s", f"{read / source.samplerate:.1f} s")
+
+
+def _frames_per_block(channels: int) -> int:
+    return max(1, _BLOCK_VALUES // channels)
 
 
 def _truncated(name: str, promise: str, found: str) -> AudioError:
