@@ -1,12 +1,8 @@
-"""Metrics: equal to the official evaluation code, to closed forms, and to what must hold for any scores."""
+"""Equal error rate, decisions, AUC, Cllr, calibration: published rules, closed forms, what holds for any scores."""
 
 from __future__ import annotations
 
-import csv
 import functools
-import gzip
-import io
-import json
 import math
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -20,64 +16,33 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from deepfake_audio.errors import MetricError
-from deepfake_audio.metrics import calibration_error, cllr, decisions, eer, mean_eer, roc_auc
+from deepfake_audio.metrics import (
+    ASVSPOOF5_ASV,
+    act_dcf,
+    average_precision,
+    calibration_error,
+    cllr,
+    decisions,
+    det_curve,
+    eer,
+    eer_hull,
+    mean_eer,
+    min_cllr,
+    min_dcf,
+    min_tdcf,
+    min_tdcf_2019,
+    precision_recall_curve,
+    roc_auc,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 Scores = npt.NDArray[np.float64]
 
-VECTORS = [
-    "real/asv19la_eval_aasist_l.csv.gz",
-    "real/asv19la_dev_aasist_l_pr9.csv.gz",
-    "real/asv19la_eval_rawgat_st_mul.csv.gz",
-    "real/asv5_eval50k_wavlm_erm_prob.csv.gz",
-    "small/asv19la_aasist_l_every10.csv.gz",
-    "small/asv19la_air_ocsoftmax_every10.csv.gz",
-    "small/asv5_w2v2_erm_prob_every10.csv.gz",
-    "synthetic/ties_integers.csv",
-    "synthetic/ties_shuffled_rows.csv",
-    "synthetic/perfect_separation.csv",
-    "synthetic/perfect_inversion.csv",
-    "synthetic/all_equal.csv",
-    "synthetic/one_per_class_right.csv",
-    "synthetic/one_per_class_wrong.csv",
-    "synthetic/binary_decisions.csv",
-    "synthetic/calibrated_llr.csv",
-    "synthetic/miscalibrated_llr.csv",
-    "synthetic/heavy_imbalance_few_bona.csv",
-]
 quick = settings(deadline=None, max_examples=60)
 # Whole numbers, so that ties are frequent and a strictly rising function keeps different scores apart.
 some_scores = st.lists(st.integers(-20, 20), min_size=1, max_size=30)
-
-
-@functools.cache
-def read_expected(shared: Path) -> dict[str, Any]:
-    """Return what the official evaluation code gave for each file of scores."""
-    expected: dict[str, Any] = json.loads((shared / "metrics" / "expected.json").read_text(encoding="utf-8"))
-    return expected["vectors"]  # type: ignore[no-any-return]
-
-
-@functools.cache
-def read_scores(path: Path) -> tuple[Scores, dict[str, Scores]]:
-    """Return the scores of bona fide trials, and those of each attack."""
-    raw = path.read_bytes()
-    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-    bonafide: list[float] = []
-    attacks: dict[str, list[float]] = {}
-    for row in csv.DictReader(io.StringIO(text)):
-        if row["key"] == "bonafide":
-            bonafide.append(float(row["score"]))
-        else:
-            attacks.setdefault(row["attack"], []).append(float(row["score"]))
-    return np.array(bonafide), {name: np.array(scores) for name, scores in attacks.items()}
-
-
-def exactly(value: float) -> Any:
-    """Compare within what `meta.suggested_tolerance` in expected.json asks for."""
-    return pytest.approx(value, rel=0, abs=1e-12)
 
 
 def normals(distance: float, n: int = 20_000) -> tuple[Scores, Scores]:
@@ -86,53 +51,7 @@ def normals(distance: float, n: int = 20_000) -> tuple[Scores, Scores]:
     return quantiles + distance / 2, quantiles - distance / 2
 
 
-# --- the official evaluation code ------------------------------------------------------------------------------
-
-
-def test_no_vector_is_forgotten(shared: Path) -> None:
-    """Every file for which there are official numbers is compared below."""
-    assert sorted(VECTORS) == sorted(read_expected(shared))
-
-
-@pytest.mark.parametrize("name", VECTORS)
-def test_eer_is_the_official_one(name: str, shared: Path) -> None:
-    """Rate and threshold equal those of the ASVspoof 2019, 2021 and 5 packages, pooled and per attack."""
-    expected = read_expected(shared)[name]
-    bonafide, attacks = read_scores(shared / "metrics" / name)
-    spoof = np.concatenate(list(attacks.values()))
-    assert (len(bonafide), len(spoof)) == (expected["n_bonafide"], expected["n_spoof"])
-    found = eer(bonafide, spoof)
-    assert found.rate == exactly(expected["eer_asvspoof"]["eer"])
-    assert found.threshold == exactly(expected["eer_asvspoof"]["threshold"])
-    assert expected["eer_asvspoof_per_attack"].keys() == attacks.keys()
-    for attack, values in expected["eer_asvspoof_per_attack"].items():
-        found = eer(bonafide, attacks[attack])
-        assert found.rate == exactly(values["eer"]), attack
-        assert found.threshold == exactly(values["threshold"]), attack
-
-
-@pytest.mark.parametrize("name", VECTORS)
-def test_other_metrics_are_the_reference_ones(name: str, shared: Path) -> None:
-    """AUC and decisions equal scikit-learn's, where "positive" is spoof, and Cllr equals ASVspoof 5 and BOSARIS."""
-    expected = read_expected(shared)[name]
-    bonafide, attacks = read_scores(shared / "metrics" / name)
-    spoof = np.concatenate(list(attacks.values()))
-    assert roc_auc(bonafide, spoof) == exactly(expected["auc_sklearn"])
-    assert cllr(bonafide, spoof) == pytest.approx(expected["asvspoof5_track1"]["cllr_bits"], rel=1e-10)
-    assert cllr(bonafide, spoof) == pytest.approx(expected["bosaris_octave"]["cllr"], rel=1e-10)
-    found, at_0 = decisions(bonafide, spoof, 0.0), expected["threshold_0"]
-    for key in ("accuracy", "balanced_accuracy"):
-        assert getattr(found, key) == exactly(at_0[key]), key
-    for key in ("precision", "recall", "f1"):
-        assert getattr(found.spoof, key) == exactly(at_0["spoof_positive"][key]), key
-        assert getattr(found.bonafide, key) == exactly(at_0["bonafide_positive"][key]), key
-    confusion = at_0["confusion"]
-    assert found.n_bonafide_accepted == confusion["bonafide_as_bonafide"]
-    assert found.n_bonafide_rejected == confusion["bonafide_as_spoof"]
-    assert found.n_spoof_accepted == confusion["spoof_as_bonafide"]
-    assert found.n_spoof_rejected == confusion["spoof_as_spoof"]
-    assert found.frr == exactly(confusion["bonafide_as_spoof"] / len(bonafide))
-    assert found.far == exactly(confusion["spoof_as_bonafide"] / len(spoof))
+# --- the rule of the equal error rate ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -327,6 +246,55 @@ def test_calibration_error_of_true_probabilities() -> None:
     assert calibration_error(p, np.repeat([False, True], len(spoof))) == pytest.approx(0.0, abs=1e-3)
 
 
+# --- Cllr after recalibration -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bonafide", "spoof", "expected"),
+    [
+        pytest.param([2.0, 3.0], [0.0, 1.0], 0.0, id="apart"),
+        pytest.param([0.0, 0.0], [0.0], 1.0, id="equal"),
+        pytest.param([0.0, 1.0], [2.0, 3.0], 1.0, id="the wrong way round: nothing is turned"),
+        # Blocks with shares (b, s) of (0, 1/2), (1/2, 1/2), (1/2, 0): only the middle one costs, 1 bit for its half.
+        pytest.param([1.0, 2.0], [0.0, 1.0], 0.5, id="half of it overlaps"),
+        # Blocks (1/4, 3/4) and (3/4, 1/4): (1/4 log2 4 + 3/4 log2 4/3) / 2 for either class, and two of these.
+        pytest.param([0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0], 0.25 * 2 + 0.75 * math.log2(4 / 3), id="binary"),
+        # Classes weigh the same, whatever the numbers of trials: the case before, with bona fide trials threefold.
+        pytest.param([0.0] * 3 + [1.0] * 9, [0.0] * 3 + [1.0], 0.25 * 2 + 0.75 * math.log2(4 / 3), id="unbalanced"),
+    ],
+)
+def test_min_cllr_by_hand(bonafide: list[float], spoof: list[float], expected: float) -> None:
+    """Small cases, worked out on paper."""
+    assert min_cllr(bonafide, spoof) == pytest.approx(expected, abs=1e-12)
+
+
+@quick
+@given(some_scores, some_scores)
+def test_min_cllr_is_what_a_rising_function_can_reach(bonafide: list[int], spoof: list[int]) -> None:
+    """No rising function gives less; the best step function, with one step anywhere, gives no less either."""
+    least = min_cllr(bonafide, spoof)
+    assert 0 <= least <= 1 + 1e-12
+    for scale in (0.01, 0.1, 1.0):
+        for offset in (-1.0, 0.0, 1.0):
+            b, s = (scale * np.array(scores) + offset for scores in (bonafide, spoof))
+            assert cllr(b, s) >= least - 1e-12
+            assert min_cllr(b, s) == pytest.approx(least)
+    for step in set(bonafide) | set(spoof):
+        b_high, s_high = (float(np.mean(np.array(scores) >= step)) for scores in (bonafide, spoof))
+        if 0 < s_high <= b_high < 1:
+            low, high = np.log((1 - b_high) / (1 - s_high)), np.log(b_high / s_high)
+            assert cllr(*(np.where(np.array(x) < step, low, high) for x in (bonafide, spoof))) >= least - 1e-12
+
+
+@pytest.mark.parametrize("distance", [0.5, 1.0, 3.0])
+def test_true_ratios_need_no_recalibration(distance: float) -> None:
+    """The true log-likelihood ratios of two normals are as good as after the best recalibration."""
+    bonafide, spoof = normals(distance)
+    assert min_cllr(distance * bonafide, distance * spoof) == pytest.approx(
+        cllr(distance * bonafide, distance * spoof), abs=1e-3
+    )
+
+
 # --- the mean over sources -------------------------------------------------------------------------------------
 
 
@@ -348,10 +316,25 @@ def test_no_source_with_both_classes() -> None:
 
 # --- bad input -------------------------------------------------------------------------------------------------
 
-SCORE_METRICS = [eer, roc_auc, cllr, functools.partial(decisions, threshold=0.0)]
+SCORE_METRICS: dict[str, Callable[..., object]] = {
+    "eer": eer,
+    "eer_hull": eer_hull,
+    "det_curve": det_curve,
+    "precision_recall_curve": precision_recall_curve,
+    "average_precision": average_precision,
+    "average_precision, bona fide": functools.partial(average_precision, positive="bonafide"),
+    "roc_auc": roc_auc,
+    "decisions": functools.partial(decisions, threshold=0.0),
+    "cllr": cllr,
+    "min_cllr": min_cllr,
+    "min_dcf": min_dcf,
+    "act_dcf": act_dcf,
+    "min_tdcf": functools.partial(min_tdcf, asv=ASVSPOOF5_ASV),
+    "min_tdcf_2019": functools.partial(min_tdcf_2019, asv=ASVSPOOF5_ASV),
+}
 
 
-@pytest.mark.parametrize("metric", SCORE_METRICS, ids=["eer", "roc_auc", "cllr", "decisions"])
+@pytest.mark.parametrize("metric", SCORE_METRICS.values(), ids=list(SCORE_METRICS))
 @pytest.mark.parametrize(
     ("bonafide", "spoof", "match"),
     [
@@ -368,6 +351,24 @@ def test_undefined_metrics(
     """A missing class or a score that is no number is an error, never a number."""
     with pytest.raises(MetricError, match=match):
         metric(bonafide, spoof)
+
+
+def test_decisions_at_no_threshold() -> None:
+    """A threshold that is no number decides nothing; an infinite one rejects all."""
+    with pytest.raises(MetricError, match="threshold of NaN"):
+        decisions([1.0], [0.0], math.nan)
+    assert decisions([1.0], [0.0], math.inf).frr == 1.0
+
+
+def test_mean_over_sources_of_what_is_no_list_of_scores() -> None:
+    """NaN, and sources of another number than the scores, are errors; a single class has no such mean."""
+    with pytest.raises(MetricError, match="bona fide scores hold NaN"):
+        mean_eer([math.nan, 0.0], [True, False], ["a", "a"])
+    with pytest.raises(MetricError, match="1 sources do not match 2 trials"):
+        mean_eer([1.0, 0.0], [True, False], ["a"])
+    with pytest.raises(MetricError, match="3 scores do not match 2 trials"):
+        mean_eer([1.0, 0.0, 2.0], [True, False], ["a", "a"])
+    assert mean_eer([1.0, 0.0], [True, True], ["a", "a"]) is None
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ from deepfake_audio.errors import MetricError
 from deepfake_audio.metrics.trials import Draw, Trials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy.typing as npt
 
-    from deepfake_audio.metrics.trials import FloatArray, IntArray, Measure
+    from deepfake_audio.metrics.trials import FloatArray, IntArray, Measure, Names
 
     # The figures of one draw, given how often it holds each trial; NaN where one does not exist.
     Figures = Callable[[IntArray], FloatArray]
@@ -61,7 +61,7 @@ class Difference:
 def bootstrap(
     scores: npt.ArrayLike,
     is_bonafide: npt.ArrayLike,
-    groups: Sequence[str] | None,
+    groups: Names | None,
     measures: Mapping[str, Measure],
     *,
     n_resamples: int = 1000,
@@ -96,7 +96,7 @@ def paired_bootstrap(
     scores_a: npt.ArrayLike,
     scores_b: npt.ArrayLike,
     is_bonafide: npt.ArrayLike,
-    groups: Sequence[str] | None,
+    groups: Names | None,
     measures: Mapping[str, Measure],
     measures_b: Mapping[str, Measure] | None = None,
     *,
@@ -164,7 +164,7 @@ class _Draws:
     seed: int
 
     @classmethod
-    def of(cls, groups: Sequence[str] | None, n_trials: int, n: int, seed: int) -> _Draws:
+    def of(cls, groups: Names | None, n_trials: int, n: int, seed: int) -> _Draws:
         if n < 1:
             raise MetricError(f"{n} resamples give no interval")
         if groups is None:

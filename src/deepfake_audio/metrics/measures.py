@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from deepfake_audio.metrics import calibration, costs, ranking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from deepfake_audio.metrics.trials import Draw, Figure, Measure, Trials
+    from deepfake_audio.metrics.trials import Draw, Figure, Measure, Names, Trials
 
 
 def eer(_: Trials) -> Figure:
@@ -28,7 +28,7 @@ def eer_hull(_: Trials) -> Figure:
     return ranking.hull_rate
 
 
-def macro_eer(sources: Sequence[str]) -> Measure:
+def macro_eer(sources: Names) -> Measure:
     """
     Return the mean over sources of the equal error rate; sources that lack a class in a draw do not count there.
 

@@ -11,11 +11,9 @@ from deepfake_audio.errors import MetricError
 from deepfake_audio.metrics.trials import Trials, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
 
-    from deepfake_audio.metrics.trials import BoolArray, Draw, Figure, FloatArray, IntArray
+    from deepfake_audio.metrics.trials import BoolArray, Draw, Figure, FloatArray, IntArray, Names
 
 Positive = Literal["spoof", "bonafide"]
 
@@ -166,7 +164,7 @@ def hull_rate(draw: Draw) -> float:
     return float(frr[before] + share * (frr[after] - frr[before]))
 
 
-def mean_eer(llr_genuine: npt.ArrayLike, is_genuine: npt.ArrayLike, sources: Sequence[str]) -> float | None:
+def mean_eer(llr_genuine: npt.ArrayLike, is_genuine: npt.ArrayLike, sources: Names) -> float | None:
     """
     Return the mean equal error rate of the sources that have both classes, or None where there are none.
 
@@ -186,7 +184,7 @@ def mean_eer(llr_genuine: npt.ArrayLike, is_genuine: npt.ArrayLike, sources: Seq
     return None if np.isnan(rate) else rate
 
 
-def rate_by_source(trials: Trials, sources: Sequence[str]) -> Figure:
+def rate_by_source(trials: Trials, sources: Names) -> Figure:
     """
     Return what gives the mean over sources of ``eer``, NaN where no source has both classes.
 

@@ -8,7 +8,7 @@ where each was drawn once. That makes a draw cheap: nothing is sorted again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +20,7 @@ from deepfake_audio.errors import MetricError
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+Names = Sequence[str] | npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True, eq=False)
