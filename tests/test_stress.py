@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -420,6 +421,12 @@ def test_first_minute_only(detector: Detector, tmp_path: Path, monkeypatch: pyte
             assert a == b
 
 
+def test_what_a_worker_does(files: list[str], detector: Detector) -> None:
+    """A worker keeps the copy of the detector and the conditions that it was sent, and scores with them."""
+    stress._take(pickle.loads(pickle.dumps(stress._Stress(detector, FEW, 0))))  # noqa: S301 - our own
+    assert [stress._outcomes(files[0])] == outcomes([files[0]], detector)
+
+
 def test_results_come_as_they_are_made(files: list[str], detector: Detector) -> None:
     """A result is there before the next file is touched."""
     touched: list[int] = []
@@ -461,7 +468,7 @@ def test_table() -> None:
 
     # Clean: one genuine of four rejected, one spoof of four accepted, and so at the threshold -3 too.
     rates = {"eer": 0.25, "frr": 0.25, "far": 0.25, "balanced_accuracy": 0.75}
-    unchanged = {"eer_change": 0.0, "llr_change": 0.0, "verdict_changed": 0.0, "verdict_reversed": 0.0}
+    unchanged = {"eer_change": 0.0, "llr_change_median": 0.0, "verdict_changed": 0.0, "verdict_reversed": 0.0}
     assert first == StressRow("c0", 4, 4, 0, **rates, **unchanged)
     assert (second.condition, second.n_bonafide, second.n_spoof, second.n_no_speech) == ("c1", 4, 3, 1)
     # Genuine -3 -3 0.5 4, spoof -4 1.5 2. Up to 0.5 three of four are rejected and two of three accepted; two of four
@@ -472,7 +479,7 @@ def test_table() -> None:
     assert second.far == pytest.approx(2 / 3)
     assert second.balanced_accuracy == pytest.approx(1 - (1 / 2 + 2 / 3) / 2)
     # Changes of 0 6 1.5 0 0 5 1 in the seven with speech under both.
-    assert second.llr_change == 1.0
+    assert second.llr_change_median == 1.0
     # Other verdicts: -3 for 3, 0.5 for 2, 2 for -3, none for -2, 1.5 for 0.5. Two of them were and are told.
     assert second.verdict_changed == 5 / 8
     assert second.verdict_reversed == 2 / 8
@@ -492,8 +499,8 @@ def test_condition_that_leaves_no_speech_of_a_class() -> None:
     assert (row.n_bonafide, row.n_spoof, row.n_no_speech) == (0, 1, 1)
     assert (row.eer, row.frr, row.balanced_accuracy, row.eer_change) == (None, None, None, None)
     assert row.far == 1.0
-    assert row.llr_change == 5.0
-    assert (nothing.far, nothing.llr_change, nothing.verdict_changed, nothing.verdict_reversed) == (
+    assert row.llr_change_median == 5.0
+    assert (nothing.far, nothing.llr_change_median, nothing.verdict_changed, nothing.verdict_reversed) == (
         None,
         None,
         1.0,
@@ -538,8 +545,8 @@ def test_the_way_through(detector: Detector, tmp_path: Path) -> None:
 
     assert [row.condition for row in rows] == list(names)
     assert clean.eer == 0.0
-    assert louder.llr_change == pytest.approx(0.0, abs=0.05)
-    changes = [row.llr_change for row in noisy]
+    assert louder.llr_change_median == pytest.approx(0.0, abs=0.05)
+    changes = [row.llr_change_median for row in noisy]
     assert all(change is not None for change in changes)
     assert changes == sorted(changes)  # type: ignore[type-var]
     assert changes[-1] > 0.5  # type: ignore[operator]

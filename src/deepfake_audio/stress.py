@@ -219,10 +219,10 @@ def run_stress(
     Yields:
         One outcome per condition, in their order; or why a recording could not be read.
     """
-    stress = _Stress(detector, dict(conditions), seed)
-    if jobs == 1:
+    stress, paths = _Stress(detector, dict(conditions), seed), list(paths)
+    if jobs == 1 or len(paths) <= 1:
         return map(stress.outcomes, paths)
-    return ordered_map(_outcomes, paths, jobs=jobs, initializer=_take, initargs=(stress,))
+    return ordered_map(_outcomes, paths, jobs=min(jobs, len(paths)), initializer=_take, initargs=(stress,))
 
 
 _taken: list[_Stress] = []  # what a worker process does
@@ -292,8 +292,8 @@ class StressRow:
         far: Share of the spoofed called genuine at the threshold.
         balanced_accuracy: At the threshold, ``1 - (frr + far) / 2``.
         eer_change: Equal error rate minus that of the first condition.
-        llr_change: Median of ``|llr - llr of the first condition|`` over the recordings with speech under both, natural
-            units; None without any.
+        llr_change_median: Median of ``|llr - llr of the first condition|`` over the recordings with speech under both,
+            in natural units; None without any.
         verdict_changed: Share of all recordings whose verdict is another one, ``inconclusive`` being one.
         verdict_reversed: Share of all recordings that were genuine and now are deepfake, or the other way round.
     """
@@ -307,7 +307,7 @@ class StressRow:
     far: float | None
     balanced_accuracy: float | None
     eer_change: float | None
-    llr_change: float | None
+    llr_change_median: float | None
     verdict_changed: float
     verdict_reversed: float
 
@@ -390,7 +390,7 @@ def _row(name: str, column: _Column, first: _Column, threshold: float) -> Stress
         far=far,
         balanced_accuracy=None if frr is None or far is None else 1 - (frr + far) / 2,
         eer_change=None if rate is None or rate_first is None else rate - rate_first,
-        llr_change=float(np.median(np.abs(column.llr - first.llr)[both])) if both.any() else None,
+        llr_change_median=float(np.median(np.abs(column.llr - first.llr)[both])) if both.any() else None,
         verdict_changed=float(changed.mean()),
         verdict_reversed=float((changed & told).mean()),
     )
