@@ -28,7 +28,7 @@ from deepfake_audio.metrics import (
     min_tdcf_2019,
 )
 
-quick = settings(deadline=None, max_examples=60)
+quick = settings(deadline=None, max_examples=40)
 some_scores = st.lists(st.integers(-6, 6), min_size=1, max_size=20)
 
 # C1 = 0.8 (1 - 1/4) - 0.1 * 10 * 0.1 = 1/2 and C2 = 10 * 0.1 * 1/2 = 1/2; C0 = 0.8 / 4 + 0.1 * 10 * 0.1 = 0.3.
@@ -111,6 +111,7 @@ def test_perfect_countermeasure() -> None:
     [
         pytest.param(AsvRates(None, 0.1, 0.25, 0.0), id="no spoof gets through"),
         pytest.param(AsvRates(None, 0.1, 1.0, 0.5), id="all targets are rejected"),
+        pytest.param(AsvRates(None, 0.0, 1.0, 0.5), id="all trials are rejected"),
         pytest.param(AsvRates(None, 0.1, math.nan, 0.5), id="NaN"),
     ],
 )

@@ -24,7 +24,7 @@ from deepfake_audio.metrics import (
     roc_auc,
 )
 
-quick = settings(deadline=None, max_examples=60)
+quick = settings(deadline=None, max_examples=40)
 # Few different whole numbers, so that ties are frequent.
 some_scores = st.lists(st.integers(-6, 6), min_size=1, max_size=20)
 CLASSES: list[Positive] = ["spoof", "bonafide"]

@@ -186,7 +186,7 @@ class _Draws:
 
 def _resampled(
     figures: Figures, names: Iterable[str], draws: _Draws, confidence: float
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+) -> tuple[list[float], list[float], list[float]]:
     """Return the figures of all trials, and both ends of their intervals."""
     if not 0 < confidence < 1:
         raise MetricError(f"the confidence must lie between 0 and 1, not {confidence}")
@@ -201,4 +201,4 @@ def _resampled(
             f"the {draws.n_groups} groups for an interval"
         )
     low, high = np.quantile(np.array(drawn), [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return value, low, high
+    return value.tolist(), low.tolist(), high.tolist()
