@@ -293,7 +293,7 @@ def test_rare_names_are_one() -> None:
     formats = ["mp3"] * 40 + [f"take{n}" for n in range(960)]
     result = found(check([True] * 40 + [False, True] * 480, format=formats), "format")
 
-    # 200 values are told apart: mp3 with 40 of 40, and 100 single ones of each class; of the others 380 are genuine.
+    # Told apart are mp3, 40 of 40, and some 100 single ones of each class; of the others some 380 are genuine.
     # 140 genuine above all, 380 and 381 in the middle.
     assert result.auc == pytest.approx((140 * 480 + 380 * (100 + 380 / 2)) / (520 * 480), abs=0.005)
 
