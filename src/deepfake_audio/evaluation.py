@@ -437,8 +437,8 @@ def _breakdowns(
 
 def _members(trials: Trials, name: str, values: npt.NDArray[np.str_], value: str) -> npt.NDArray[np.bool_]:
     if name in _OF_SPOOF:
-        return trials.is_bonafide | (values == value)
-    return np.asarray(values == value, dtype=bool)
+        return trials.is_bonafide | np.equal(values, value)
+    return np.equal(values, value)
 
 
 def _asv_of(asv: AsvScores | None, name: str, value: str) -> AsvRates | None:

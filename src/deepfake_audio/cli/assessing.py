@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import importlib.metadata
+import io
 import json
 import os
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import typer
 
@@ -21,7 +22,7 @@ from deepfake_audio.errors import DataError, printable
 from deepfake_audio.streams import progress_bar, refuse_overwriting, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from deepfake_audio.datasets import Dataset
     from deepfake_audio.detector import Detector
@@ -48,6 +49,7 @@ class ScoreFormat(enum.StrEnum):
     CSV = "csv"
 
 
+_Result = TypeVar("_Result")
 _VERSIONS = ("numpy", "scikit-learn", "onnxruntime")
 
 
@@ -235,8 +237,13 @@ def stress_rows(
     with progress_bar("under stress", len(paths), quiet=quiet) as advance:
         results = stress.run_stress(paths, detector, conditions, jobs=jobs or usable_cores(), seed=seed)
         labels = [utterance.is_bonafide for utterance in dataset.utterances]
-        watched = Tally(most_named=0).watch(results, advance)
-        return stress.stress_table(labels, watched, detector.threshold)
+        return stress.stress_table(labels, _counted(results, advance), detector.threshold)
+
+
+def _counted(results: Iterable[_Result], advance: Callable[[], None]) -> Iterator[_Result]:
+    for result in results:
+        advance()
+        yield result
 
 
 def check_shortcuts(dataset: Dataset, *, jobs: int | None, quiet: bool) -> ShortcutCheck:
@@ -246,11 +253,8 @@ def check_shortcuts(dataset: Dataset, *, jobs: int | None, quiet: bool) -> Short
 
     paths = [str(utterance.path) for utterance in dataset.utterances]
     with progress_bar("looking for shortcuts", len(paths), quiet=quiet) as advance:
-        measured = []
-        for found in shortcuts.measure_all(paths, jobs=jobs or usable_cores()):
-            advance()
-            measured.append(found)
-    return shortcuts.shortcut_check(dataset.utterances, measured)
+        measured = _counted(shortcuts.measure_all(paths, jobs=jobs or usable_cores()), advance)
+        return shortcuts.shortcut_check(dataset.utterances, measured)
 
 
 @dataclass(frozen=True)
@@ -285,8 +289,13 @@ class Targets:
             require_writable(path)
         if wrong := [path for path in self.reports if suffix_of(path) not in _REPORTS]:
             raise typer.BadParameter(f"--report writes {', '.join(f'.{each}' for each in _REPORTS)}, not {wrong[0]}")
-        if self.plots is not None and self.plots.exists() and not self.plots.is_dir():
-            raise typer.BadParameter(f"--plots {self.plots}: is no directory")
+
+    def refuse_ids(self, dataset: Dataset) -> None:
+        """Find out before hours of work whether the score format has a name for each utterance."""
+        if self.scores is not None:
+            from deepfake_audio.scorefiles import write_scores
+
+            write_scores(io.StringIO(), ((utterance, 0.0) for utterance in dataset.utterances), self.score_format)
 
     def write(self, found: Assessment, tested: Sequence[Tested], stream: TextIO) -> None:
         """Write everything that was asked for."""

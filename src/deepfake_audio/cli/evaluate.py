@@ -28,6 +28,7 @@ from deepfake_audio.cli.options import (
     LayoutName,
     OperatingPointName,
     Output,
+    Plots,
     Quiet,
     Tally,
     Verbose,
@@ -143,9 +144,7 @@ def evaluate(
             metavar="FILE",
         ),
     ] = None,
-    plots: Annotated[
-        Path | None, typer.Option(help="Write the plots into this directory, as PNG and SVG.", metavar="DIR")
-    ] = None,
+    plots: Plots = None,
     write_scores: Annotated[Path | None, typer.Option(help="Write the score of each clip.", metavar="FILE")] = None,
     score_format: Annotated[
         ScoreFormat, typer.Option(help="How to write them, so that official packages can read them.")
@@ -188,6 +187,8 @@ def evaluate(
     targets.refuse_unwritable(inputs)
     asv = None if asv_scores is None else read_asv_scores(asv_scores, asv_key)
     dataset = None if data is None else read_labelled(data, layout, partition, subset, column, quiet=quiet)
+    if dataset is not None:
+        targets.refuse_ids(dataset)
     tally = Tally(most_named=20)
     # The output is opened before the scoring: hours later would be late to find out that it cannot be written.
     with open_output(output, machine=targets.machine) as stream:

@@ -97,6 +97,10 @@ Data = Annotated[
     ),
 ]
 LayoutName = Annotated[str, typer.Option("--layout", help="auto, folders, csv or asvspoof2019.")]
+Plots = Annotated[
+    Path | None,
+    typer.Option(file_okay=False, help="Write the plots into this directory, as PNG and SVG.", metavar="DIR"),
+]
 Columns = Annotated[
     list[str] | None,
     typer.Option(

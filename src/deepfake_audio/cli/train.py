@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,12 +13,16 @@ from deepfake_audio.cli.options import (
     Data,
     Jobs,
     LayoutName,
+    Plots,
     Quiet,
     Verbose,
     read_dataset,
     require_number,
 )
 from deepfake_audio.streams import open_output, progress_bars, refuse_overwriting, say
+
+if TYPE_CHECKING:
+    from deepfake_audio.training import TrainingRun
 
 
 def train(
@@ -116,6 +120,7 @@ def train(
         typer.Option(help="Append the recipe and its figures to this file; `runs` shows the table.", metavar="FILE"),
     ] = None,
     log_dir: Annotated[Path | None, typer.Option(help="Write TensorBoard logs of a CNN's training here.")] = None,
+    plots: Plots = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
     verbose: Verbose = False,  # noqa: ARG001 - its callback does the work
@@ -173,10 +178,23 @@ def train(
         )
     if runs is not None:
         append_run(runs, run)
+    if plots is not None:
+        _draw(run, plots)
     for bad in run.bad:
         say(f"left out: {bad['message']}")
     with open_output(None) as stream:
         tables.write_training(run, stream)
+
+
+def _draw(run: TrainingRun, directory: Path) -> None:
+    from deepfake_audio.plots import save
+    from deepfake_audio.reports.pictures import training_curves
+
+    figure = training_curves(run)
+    if figure is None:
+        say(f"{directory}: no curves to draw: what was trained learns in one step")
+    else:
+        save(figure, directory, "training")
 
 
 def runs_(

@@ -160,7 +160,7 @@ def _headline(evaluation: Evaluation) -> Section:
         if name in evaluation.figures and name not in _AT_THRESHOLD:
             figure = evaluation.figures[name]
             rows.append((words, _told(figure.value, is_rate=is_rate), _interval(figure, is_rate=is_rate)))
-    text = ()
+    text: tuple[str, ...] = ()
     if evaluation.resampled_by == "trial":
         text = ("Intervals are of resampled recordings, one by one: too narrow where recordings are alike.",)
     elif evaluation.resampled_by is not None:
@@ -287,8 +287,8 @@ def _stress(rows: tuple[StressRow, ...]) -> Section:
         "Under stress",
         (
             (
-                "The same clips, changed. The threshold stays. The change of llr is the median of its amount; reversed are "
-                "verdicts that turned from genuine to deepfake or back."
+                "The same clips, changed. The threshold stays. The change of llr is the median of its amount; "
+                "reversed are verdicts that turned from genuine to deepfake or back."
             ),
         ),
         ("condition", "EER", "change", FIGURES["frr"][0], FIGURES["far"][0], "change of llr", "verdict reversed"),
@@ -311,8 +311,8 @@ def _stress(rows: tuple[StressRow, ...]) -> Section:
 def _shortcuts(check: ShortcutCheck) -> Iterator[Section]:
     text = [
         (
-            "How well properties that have nothing to do with the voice tell the classes of these data apart. Where one "
-            "does, any figure above may be flattering."
+            "How well properties that have nothing to do with the voice tell the classes of these data apart. Where "
+            "one does, any figure above may be flattering."
         )
     ]
     if check.joint is not None:

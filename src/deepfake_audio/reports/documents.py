@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 LIMITS = (
     (
-        "These figures hold for these recordings. On other voices, microphones, languages and generators a detector does "
-        "worse, most of all on generators that it has never heard."
+        "These figures hold for these recordings. On other voices, microphones, languages and generators a detector "
+        "does worse, most of all on generators that it has never heard."
     ),
     (
-        "The equal error rate assumes that somebody knew the best threshold for these very recordings; a user has only the "
-        "threshold that is stored with the model."
+        "The equal error rate assumes that somebody knew the best threshold for these very recordings; a user has "
+        "only the threshold that is stored with the model."
     ),
     (
-        "A verdict about one recording is evidence, not proof. Probabilities assume that deepfakes and genuine recordings "
-        "are equally likely beforehand."
+        "A verdict about one recording is evidence, not proof. Probabilities assume that deepfakes and genuine "
+        "recordings are equally likely beforehand."
     ),
 )
 
@@ -56,7 +56,7 @@ def markdown(assessment: Assessment, plots: Mapping[str, str]) -> str:
     """
     lines = [f"# {_escaped(assessment.title)}", "", _facts_as_markdown(assessment), ""]
     for section in sections(assessment):
-        lines += [f"## {section.title}", "", *_markdown_table(section), ""]
+        lines += [f"## {_escaped(section.title)}", "", *_markdown_table(section), ""]
         for paragraph in section.text:
             lines += [_escaped(paragraph), ""]
         lines += [f"![{name}]({_address(plots[name])})\n" for name in section.plots if name in plots]
@@ -96,7 +96,7 @@ def _escaped(text: str) -> str:
 def _markdown_table(section: Section) -> Iterable[str]:
     if not section.rows:
         return
-    yield "| " + " | ".join(section.headers) + " |"
+    yield "| " + " | ".join(_escaped(header) for header in section.headers) + " |"
     yield "|---" + "|---:" * (len(section.headers) - 1) + "|"
     for row in section.rows:
         yield "| " + " | ".join(_escaped(cell) for cell in row) + " |"
@@ -113,7 +113,7 @@ th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
 thead th { border-bottom: 1px solid var(--line); } tbody tr:hover { background: var(--soft); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: .9rem; }
 dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
-.plots { display: flex; flex-wrap: wrap; gap: 1rem; }
+.plots { display: flex; flex-wrap: wrap; gap: 1rem; margin-top: 1rem; }
 figure { margin: 0; background: #fff; flex: 1 1 26rem; max-width: 44rem; border: 1px solid var(--line); }
 figure svg { display: block; width: 100%; height: auto; }
 .headline { font-size: 1.1rem; border-left: 4px solid #0072b2; padding: .5rem 1rem; background: var(--soft); }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from deepfake_audio.evaluation import Breakdown, Trials
     from deepfake_audio.reports.assessment import Assessment
+    from deepfake_audio.training import TrainingRun
 
 # Bars of fewer than two parts say no more than the table does.
 _LEAST_BARS = 2
@@ -46,6 +47,16 @@ def pictures(assessment: Assessment, models: Mapping[str, Trials], margin: float
         yield "stress", _stress(assessment)
     if assessment.comparison is not None:
         yield "difference", _difference(assessment)
+
+
+def training_curves(run: TrainingRun) -> Any | None:
+    """Return the curves of loss and metrics of a training run; None where nothing was learnt epoch by epoch."""
+    histories = [facts["history"] for facts in run.history if "history" in facts]
+    if not histories:
+        return None
+    counts = run.metadata.training["data"]["all"]
+    trials = (counts["bonafide"], counts["spoof"])
+    return plots.training_curves(plots.new_axis(), histories, trials, title=f"Training of {run.metadata.name}").figure
 
 
 def _confusion(assessment: Assessment) -> Any:
