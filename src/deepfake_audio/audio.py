@@ -153,7 +153,7 @@ def recording_of(signal: npt.ArrayLike, sample_rate: int, name: str = "signal") 
         raise ValueError(f"a signal has the shape (n_samples,) or (n_samples, channels), not {samples.shape}")
     step = _frames_per_block(frames.shape[1])
     blocks = (frames[at : at + step] for at in range(0, len(frames), step))
-    return _recording(name, sample_rate, frames.shape[1], hashlib.sha256(samples).hexdigest(), blocks)
+    return _recording(name, sample_rate, frames.shape[1], hashlib.sha256(samples.data).hexdigest(), blocks)
 
 
 def display_name(path: str | os.PathLike[str]) -> str:
