@@ -47,7 +47,7 @@ def min_cllr(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
 
     That function, from the pool-adjacent-violators algorithm, says ``ln(b / s)`` for a block that holds the share b of
     the bona fide and s of the spoofed trials. So the cost is ``sum(b log2(1 + s / b) + s log2(1 + b / s)) / 2`` over
-    the blocks, where a share of 0 costs nothing (Brummer and du Preez 2006, section 5).
+    the blocks, where a share of 0 costs nothing (Brummer and du Preez 2006).
 
     Raises:
         MetricError: If either is empty or holds NaN or infinity.

@@ -190,7 +190,7 @@ def min_tdcf(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, asv: AsvRates, costs
 
     ``(C0 + C1 FRR + C2 FAR) / (C0 + min(C1, C2))`` with ``C0 = p_target c_miss miss + p_nontarget c_fa false_alarm``,
     ``C1 = p_target c_miss - C0`` and ``C2 = p_spoof c_fa_spoof spoof_accepted`` (Kinnunen et al. 2020, "Tandem
-    assessment of spoofing countermeasures and automatic speaker verification: fundamentals", section III).
+    assessment of spoofing countermeasures and automatic speaker verification: fundamentals").
 
     Args:
         bonafide: Scores of bona fide trials, shape (n_bonafide,).

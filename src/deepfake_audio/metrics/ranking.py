@@ -142,7 +142,7 @@ def eer_hull(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
     Return the equal error rate on the convex hull of the ROC curve: where it crosses FRR = FAR.
 
     Order inside ties does not matter to it, and it is never above one half (Brummer and de Villiers 2013, "The BOSARIS
-    toolkit", section 6; Provost and Fawcett 2001, "Robust classification for imprecise environments").
+    toolkit"; Provost and Fawcett 2001, "Robust classification for imprecise environments").
 
     Raises:
         MetricError: If either is empty or holds NaN or infinity.
