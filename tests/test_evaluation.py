@@ -464,3 +464,14 @@ def test_tandem_costs() -> None:
     assert first.min_tdcf == min_tdcf(b, [-2.0, 1.5], own).value
     assert first.min_tdcf_2019 == min_tdcf_2019(b, [-2.0, 1.5], own).value
     assert second.min_tdcf is None  # verification alone rejects all of A02, so that no cost is defined
+
+
+def test_a_class_in_one_source() -> None:
+    """Draws without spoof are drawn anew; a mean over sources that does not exist is no figure."""
+    cases = [told("bonafide", float(i % 3), source=f"s{i}") for i in range(60)]
+    cases += [told("spoof", -1.0 + i, source="s0") for i in range(6)]
+    found = evaluate(trials_of(cases), n_resamples=100)
+    assert found.figures["eer"].low is not None
+    assert found.figures["macro_eer"].low is not None
+    lone = [(dataclasses.replace(u, source="lone" if u.system else u.source), d) for u, d in many(1, of_each=1)]
+    assert "macro_eer" not in evaluate(trials_of(lone), n_resamples=20).figures

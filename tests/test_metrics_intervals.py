@@ -391,3 +391,12 @@ def test_everything_is_exported() -> None:
         "frr",
         "far",
     }
+
+
+def test_measured_is_each_trial_once() -> None:
+    """Without any draw, measures give the figures of the trials as they are; what does not exist is an error."""
+    scores, is_bonafide = np.array([2.0, 1.0, -1.0, 0.5, -2.0, -3.0]), np.repeat([True, False], 3)
+    found = metrics.measured(scores, is_bonafide, {"eer": measures.eer, "far": measures.far(0.0)})
+    assert found == {"eer": pytest.approx(1 / 3), "far": pytest.approx(1 / 3)}
+    with pytest.raises(MetricError, match="do not have the figure macro_eer"):
+        metrics.measured(scores, is_bonafide, {"macro_eer": measures.macro_eer(["a"] * 3 + ["b"] * 3)})

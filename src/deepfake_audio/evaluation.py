@@ -19,15 +19,24 @@ import numpy as np
 import numpy.typing as npt
 
 from deepfake_audio import metrics
-from deepfake_audio.calibration import p_deepfake
 from deepfake_audio.detector import Detection, Skipped
 from deepfake_audio.errors import DataError, MetricError
-from deepfake_audio.metrics import AsvRates, Decisions, EqualErrorRate, asv_rates, bootstrap, measures, paired_bootstrap
+from deepfake_audio.metrics import (
+    AsvRates,
+    Decisions,
+    EqualErrorRate,
+    asv_rates,
+    bootstrap,
+    measured,
+    measures,
+    paired_bootstrap,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from deepfake_audio.datasets import Utterance
+    from deepfake_audio.metrics.trials import Measure
     from deepfake_audio.scorefiles import AsvScores
 
 FloatArray = npt.NDArray[np.float64]
@@ -280,29 +289,19 @@ def evaluate(
     equal = _equal_error_rate(trials)
     rates = None if asv is None else asv_rates(asv.target, asv.nontarget, asv.spoof)
     names, grouped_by = _groups(trials.utterances)
-    found = _figures(trials, rates)
-    intervals = (
-        bootstrap(
-            trials.scores, trials.is_bonafide, names, _measures(trials, rates), n_resamples=n_resamples, seed=seed
-        )
-        if n_resamples
-        else {}
-    )
+    figures = _with_intervals(trials, _measures(trials, rates), names, n_resamples, seed)
     return Evaluation(
         n_bonafide=int(trials.is_bonafide.sum()),
         n_spoof=int((~trials.is_bonafide).sum()),
         n_no_speech=trials.n_no_speech,
         skipped=trials.skipped,
-        figures={
-            name: Figure(value, intervals[name].low, intervals[name].high) if name in intervals else Figure(value)
-            for name, value in found.items()
-        },
+        figures=figures,
         at_threshold=metrics.decisions(trials.bonafide, trials.spoof, trials.threshold),
         at_eer=metrics.decisions(trials.bonafide, trials.spoof, _just_above(equal.threshold)),
         verdicts=_verdicts(trials),
         most_certain=_most_certain(trials),
         breakdowns=_breakdowns(trials, by, asv, n_resamples, seed),
-        resampled_by=grouped_by if n_resamples else None,
+        resampled_by=grouped_by if figures["eer"].low is not None else None,
     )
 
 
@@ -332,29 +331,6 @@ def _groups(utterances: Sequence[Utterance]) -> tuple[list[str] | None, str]:
     return None, "trial"
 
 
-def _figures(trials: Trials, asv: AsvRates | None) -> dict[str, float]:
-    b, s = trials.bonafide, trials.spoof
-    at = metrics.decisions(b, s, trials.threshold)
-    found = {
-        "eer": metrics.eer(b, s).rate,
-        "eer_hull": metrics.eer_hull(b, s),
-        "macro_eer": metrics.mean_eer(trials.scores, trials.is_bonafide, [u.source for u in trials.utterances]),
-        "roc_auc": metrics.roc_auc(b, s),
-        "average_precision": metrics.average_precision(b, s, positive="spoof"),
-        "cllr": metrics.cllr(b, s),
-        "min_cllr": metrics.min_cllr(b, s),
-        "calibration_error": metrics.calibration_error([p_deepfake(x) for x in trials.scores], ~trials.is_bonafide),
-        "min_dcf": metrics.min_dcf(b, s).value,
-        "act_dcf": metrics.act_dcf(b, s),
-        **_tandem(b, s, asv),
-        "accuracy": at.accuracy,
-        "balanced_accuracy": at.balanced_accuracy,
-        "frr": at.frr,
-        "far": at.far,
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def _tandem(bonafide: FloatArray, spoof: FloatArray, asv: AsvRates | None) -> dict[str, float]:
     if asv is None:
         return {}
@@ -364,10 +340,9 @@ def _tandem(bonafide: FloatArray, spoof: FloatArray, asv: AsvRates | None) -> di
     }
 
 
-def _measures(trials: Trials, asv: AsvRates | None) -> dict[str, Any]:
-    """Return the figures again, as measures of resampled trials."""
-    sources = [utterance.source for utterance in trials.utterances]
-    found = {
+def _measures(trials: Trials, asv: AsvRates | None) -> dict[str, Measure]:
+    """Return what is measured, by the names that `Evaluation` gives."""
+    found: dict[str, Measure] = {
         "eer": measures.eer,
         "eer_hull": measures.eer_hull,
         "roc_auc": measures.roc_auc,
@@ -382,10 +357,29 @@ def _measures(trials: Trials, asv: AsvRates | None) -> dict[str, Any]:
         "frr": measures.frr(trials.threshold),
         "far": measures.far(trials.threshold),
     }
-    if metrics.mean_eer(trials.scores, trials.is_bonafide, sources) is not None:
-        found["macro_eer"] = measures.macro_eer(sources)
     if asv is not None:
         found |= {"min_tdcf": measures.min_tdcf(asv), "min_tdcf_2019": measures.min_tdcf_2019(asv)}
+    return found | _macro_measure(trials)
+
+
+def _macro_measure(trials: Trials) -> dict[str, Measure]:
+    """Return the mean over sources, where there are sources that have both classes."""
+    sources = [utterance.source for utterance in trials.utterances]
+    rate = metrics.mean_eer(trials.scores, trials.is_bonafide, sources) if any(sources) else None
+    return {} if rate is None else {"macro_eer": measures.macro_eer(sources)}
+
+
+def _with_intervals(
+    trials: Trials, wanted: Mapping[str, Measure], groups: list[str] | None, n_resamples: int, seed: int
+) -> dict[str, Figure]:
+    """Measure; a figure that too few draws have, since a class is in one or two groups alone, gets no interval."""
+    found = {name: Figure(value) for name, value in measured(trials.scores, trials.is_bonafide, wanted).items()}
+    alone = {"macro_eer"} & wanted.keys()
+    for names in (wanted.keys() - alone, alone) if n_resamples else ():
+        chosen = {name: wanted[name] for name in wanted if name in names}
+        with contextlib.suppress(MetricError):
+            intervals = bootstrap(trials.scores, trials.is_bonafide, groups, chosen, n_resamples=n_resamples, seed=seed)
+            found |= {name: Figure(found[name].value, each.low, each.high) for name, each in intervals.items()}
     return found
 
 
@@ -476,14 +470,10 @@ def _tandem_if_any(bonafide: FloatArray, spoof: FloatArray, asv: AsvRates | None
 
 
 def _eer_with_interval(trials: Trials, n_resamples: int, seed: int) -> Figure:
-    rate = metrics.eer(trials.bonafide, trials.spoof).rate
-    if not n_resamples or min(len(trials.bonafide), len(trials.spoof)) < _LEAST_TRIALS:
-        return Figure(rate)
+    if min(len(trials.bonafide), len(trials.spoof)) < _LEAST_TRIALS:
+        n_resamples = 0
     groups, _ = _groups(trials.utterances)
-    interval = bootstrap(
-        trials.scores, trials.is_bonafide, groups, {"eer": measures.eer}, n_resamples=n_resamples, seed=seed
-    )["eer"]
-    return Figure(rate, interval.low, interval.high)
+    return _with_intervals(trials, {"eer": measures.eer}, groups, n_resamples, seed)["eer"]
 
 
 # --- several models on the same trials -------------------------------------------------------------------------
@@ -535,7 +525,7 @@ def compare(models: Mapping[str, Trials], *, n_resamples: int = 0, seed: int = 0
     groups, _ = _groups(first.utterances)
     told = []
     for name, trials in shared.items():
-        figures = {key: value for key, value in _figures(trials, None).items() if key in COMPARED}
+        figures = measured(trials.scores, trials.is_bonafide, _compared(trials))
         differences = {}
         if trials is not first:
             differences = _differences(first, trials, groups, n_resamples, seed)
@@ -557,18 +547,16 @@ def _shared(models: Mapping[str, Trials]) -> dict[str, Trials]:
 def _differences(
     first: Trials, other: Trials, groups: list[str] | None, n_resamples: int, seed: int
 ) -> dict[str, Figure]:
-    chosen = {key: value for key, value in _measures(first, None).items() if key in COMPARED}
+    before, after = _compared(first), _compared(other)
     if not n_resamples:
-        before, after = _figures(first, None), _figures(other, None)
-        return {key: Figure(after[key] - before[key]) for key in chosen}
+        values = [measured(each.scores, each.is_bonafide, _compared(each)) for each in (first, other)]
+        return {name: Figure(values[1][name] - values[0][name]) for name in before}
     found = paired_bootstrap(
-        first.scores,
-        other.scores,
-        first.is_bonafide,
-        groups,
-        chosen,
-        {key: value for key, value in _measures(other, None).items() if key in COMPARED},
-        n_resamples=n_resamples,
-        seed=seed,
+        first.scores, other.scores, first.is_bonafide, groups, before, after, n_resamples=n_resamples, seed=seed
     )
-    return {key: Figure(found[key].value, found[key].low, found[key].high) for key in COMPARED if key in found}
+    return {name: Figure(found[name].value, found[name].low, found[name].high) for name in before}
+
+
+def _compared(trials: Trials) -> dict[str, Measure]:
+    wanted = _measures(trials, None)
+    return {name: wanted[name] for name in COMPARED if name in wanted}

@@ -64,7 +64,7 @@ from deepfake_audio.metrics.costs import (
     min_tdcf_2019,
 )
 from deepfake_audio.metrics.hard_decisions import ClassFigures, Decisions, decisions
-from deepfake_audio.metrics.intervals import Difference, Interval, bootstrap, paired_bootstrap
+from deepfake_audio.metrics.intervals import Difference, Interval, bootstrap, measured, paired_bootstrap
 from deepfake_audio.metrics.ranking import (
     Curve,
     EqualErrorRate,
@@ -110,6 +110,7 @@ __all__ = [
     "eer",
     "eer_hull",
     "mean_eer",
+    "measured",
     "measures",
     "min_cllr",
     "min_dcf",

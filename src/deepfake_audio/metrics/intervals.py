@@ -58,6 +58,21 @@ class Difference:
     high: float
 
 
+def measured(scores: npt.ArrayLike, is_bonafide: npt.ArrayLike, measures: Mapping[str, Measure]) -> dict[str, float]:
+    """
+    Return each figure of the trials as they are.
+
+    Args:
+        scores: Higher = more bona fide, shape (n,).
+        is_bonafide: The truth, shape (n,).
+        measures: By name; see ``metrics.measures``.
+
+    Raises:
+        MetricError: If a class or a figure is missing, or a score is NaN or infinite.
+    """
+    return dict(zip(measures, _of_all(_figures(scores, is_bonafide, measures), measures, np.size(scores)), strict=True))
+
+
 def bootstrap(
     scores: npt.ArrayLike,
     is_bonafide: npt.ArrayLike,
@@ -190,9 +205,7 @@ def _resampled(
     """Return the figures of all trials, and both ends of their intervals."""
     if not 0 < confidence < 1:
         raise MetricError(f"the confidence must lie between 0 and 1, not {confidence}")
-    value = figures(np.ones_like(draws.group))
-    if missing := [name for name, of_all in zip(names, value, strict=True) if not np.isfinite(of_all)]:
-        raise MetricError(f"these trials do not have the figure {missing[0]}")
+    value = _of_all(figures, names, len(draws.group))
     with_all = (found for found in map(figures, draws) if np.isfinite(found).all())
     drawn = list(itertools.islice(with_all, draws.n))
     if len(drawn) < draws.n:
@@ -201,4 +214,12 @@ def _resampled(
             f"the {draws.n_groups} groups for an interval"
         )
     low, high = np.quantile(np.array(drawn), [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    return value.tolist(), low.tolist(), high.tolist()
+    return value, low.tolist(), high.tolist()
+
+
+def _of_all(figures: Figures, names: Iterable[str], n: int) -> list[float]:
+    """Return the figures of each trial once."""
+    value = figures(np.ones(n, dtype=np.int64))
+    if missing := [name for name, of_all in zip(names, value, strict=True) if not np.isfinite(of_all)]:
+        raise MetricError(f"these trials do not have the figure {missing[0]}")
+    return list(value.tolist())

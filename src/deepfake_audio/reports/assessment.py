@@ -136,10 +136,15 @@ def percent(value: float | None) -> str:
     return "" if value is None else f"{100 * value:.1f} %"
 
 
+def rate(value: float | None) -> str:
+    """Return an error rate with two decimals, as the field gives it; nothing where there is none."""
+    return "" if value is None else f"{100 * value:.2f} %"
+
+
 def _told(value: float | None, *, is_rate: bool) -> str:
     if value is None:
         return ""
-    return percent(value) if is_rate else f"{value:.4f}"
+    return rate(value) if is_rate else f"{value:.4f}"
 
 
 def _interval(figure: Figure | None, *, is_rate: bool, signed: bool = False) -> str:
@@ -147,7 +152,7 @@ def _interval(figure: Figure | None, *, is_rate: bool, signed: bool = False) -> 
         return ""
     sign = "+" if signed else ""
     if is_rate:
-        return f"{100 * figure.low:{sign}.1f} to {100 * figure.high:{sign}.1f} %"
+        return f"{100 * figure.low:{sign}.2f} to {100 * figure.high:{sign}.2f} %"
     return f"{figure.low:{sign}.4f} to {figure.high:{sign}.4f}"
 
 
@@ -174,8 +179,8 @@ def _decisions(evaluation: Evaluation, threshold_name: str) -> Section:
         ("threshold (llr_genuine)", f"{own.threshold:.3f}", "", f"{oracle.threshold:.3f}"),
     ]
     for name in _AT_THRESHOLD:
-        value, interval = percent(getattr(own, name)), _interval(evaluation.figures[name], is_rate=True)
-        rows.append((FIGURES[name][0], value, interval, percent(getattr(oracle, name))))
+        value, interval = rate(getattr(own, name)), _interval(evaluation.figures[name], is_rate=True)
+        rows.append((FIGURES[name][0], value, interval, rate(getattr(oracle, name))))
     for words, of in (("deepfake", "spoof"), ("genuine", "bonafide")):
         rows.append((f"precision / recall / F1 of {words}", _class_figures(own, of), "", _class_figures(oracle, of)))
     for words, of in (("genuine", "bonafide"), ("deepfake", "spoof")):
@@ -235,7 +240,7 @@ def _most_certain(evaluation: Evaluation) -> Section:
 def _breakdown(breakdown: Breakdown) -> Section:
     of_spoof = all(part.n_spoof for part in breakdown.parts) and breakdown.name in {"system", "attack", "vocoder"}
     shown = [part for part in breakdown.parts if part.n_spoof >= _LEAST_SHOWN or not of_spoof]
-    text = [] if breakdown.mean_eer is None else [f"Mean of the EERs: {percent(breakdown.mean_eer)}."]
+    text = [] if breakdown.mean_eer is None else [f"Mean of the EERs: {rate(breakdown.mean_eer)}."]
     if hidden := len(breakdown.parts) - len(shown):
         text.append(f"Not shown: {hidden} with fewer than {_LEAST_SHOWN} deepfakes; JSON has them.")
     tandem = [name for name in ("min_tdcf", "min_tdcf_2019") if any(getattr(part, name) is not None for part in shown)]
@@ -254,10 +259,10 @@ def _part_row(part: Part, tandem: list[str]) -> tuple[str, ...]:
         printable(part.name) or "(unknown)",
         f"{part.n_bonafide:,}",
         f"{part.n_spoof:,}",
-        percent(None if part.eer is None else part.eer.value),
+        rate(None if part.eer is None else part.eer.value),
         _interval(part.eer, is_rate=True),
-        percent(part.frr),
-        percent(part.far),
+        rate(part.frr),
+        rate(part.far),
         *(_told(getattr(part, name), is_rate=False) for name in tandem),
     )
 
@@ -274,7 +279,7 @@ def _comparison(comparison: Comparison) -> Section:
         row = [words, _told(first.figures[name], is_rate=is_rate)]
         for other in others:
             change = other.differences[name]
-            told = f"{100 * change.value:+.1f} %" if is_rate else f"{change.value:+.4f}"
+            told = f"{100 * change.value:+.2f} %" if is_rate else f"{change.value:+.4f}"
             row += [_told(other.figures[name], is_rate=is_rate), told, _interval(change, is_rate=is_rate, signed=True)]
         rows.append(tuple(row))
     n = f"{comparison.n_bonafide:,} genuine and {comparison.n_spoof:,} deepfake"
@@ -295,10 +300,10 @@ def _stress(rows: tuple[StressRow, ...]) -> Section:
         tuple(
             (
                 row.condition,
-                percent(row.eer),
-                "" if row.eer_change is None else f"{100 * row.eer_change:+.1f} %",
-                percent(row.frr),
-                percent(row.far),
+                rate(row.eer),
+                "" if row.eer_change is None else f"{100 * row.eer_change:+.2f} %",
+                rate(row.frr),
+                rate(row.far),
                 "" if row.llr_change_median is None else f"{row.llr_change_median:.2f}",
                 percent(row.verdict_reversed),
             )
@@ -317,7 +322,7 @@ def _shortcuts(check: ShortcutCheck) -> Iterator[Section]:
     ]
     if check.joint is not None:
         folds = f"cross-validated in {check.joint.n_folds} parts by {check.joint.folds}"
-        text.append(f"All of them together: EER {percent(check.joint.eer)} ({folds}).")
+        text.append(f"All of them together: EER {rate(check.joint.eer)} ({folds}).")
     if check.unreadable:
         text.append(f"Not readable: {len(check.unreadable)}.")
     yield Section(
@@ -331,7 +336,7 @@ def _shortcuts(check: ShortcutCheck) -> Iterator[Section]:
                 _median(one.spoof),
                 f"{one.auc:.3f}",
                 f"{one.chance_auc:.3f}",
-                percent(one.eer),
+                rate(one.eer),
                 "yes" if one.tells_apart else "no",
             )
             for one in check.shortcuts
