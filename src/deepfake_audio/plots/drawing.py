@@ -271,8 +271,8 @@ def split(ax: Axes, shares: Sequence[float], gap: float) -> list[Axes]:
 
 def grown(ax: Axes, height: float) -> None:
     """Make the figure so many inches high if it has no other axis."""
-    figure = ax.get_figure(root=True)
-    if figure is not None and figure.axes == [ax]:
+    figure = ax.figure.figure  # not a part of it
+    if figure.axes == [ax]:
         figure.set_figheight(height)
 
 
@@ -290,7 +290,10 @@ def percent_ticks(axis: Axis) -> None:
 
 def legend_beside(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
     """Put a legend to the right of an axis, where it hides nothing."""
-    ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0)
+    # The words come afterwards: a label that begins with an underscore would be left out.
+    legend = ax.legend(handles, ["x"] * len(labels), loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0)
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(label)
 
 
 # --- files -----------------------------------------------------------------------------------------------------
@@ -361,11 +364,8 @@ def svg_text(figure: Figure, prefix: str = "") -> str:
 
 def _rendered(figure: Figure, kind: str) -> bytes:
     stream = io.BytesIO()
-    nothing: dict[str, Any] = (
-        {"Software": None} if kind == "png" else dict.fromkeys(["Creator", "Date", "Format", "Type"])
-    )
     with style(), warnings.catch_warnings():
         # A letter that the font lacks is a box in the PNG; viewers of the SVG have it from another font.
         warnings.filterwarnings("ignore", message="Glyph .* missing from|Matplotlib currently does not support")
-        figure.savefig(stream, format=kind, dpi=DPI, metadata=nothing)
+        figure.savefig(stream, format=kind, dpi=DPI, metadata={"Software": None} if kind == "png" else None)
     return stream.getvalue()

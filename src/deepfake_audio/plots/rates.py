@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _ROW_INCHES = 0.27
 # Text is white in cells that are darker than this.
-_DARK = 0.55
+_DARK = 0.7
 # Rates from this one on have the darkest cells, if no higher one is there.
 _DARKEST = 0.1
 # Below this rate, or difference of rates, percentages have a place more.
