@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from typing import TYPE_CHECKING
 
@@ -135,6 +136,13 @@ def test_asvspoof2019_protocol_alone(name: str, tmp_path: Path) -> None:
     assert (data.layout, data.partitions) == ("asvspoof2019", ("train",))
     spoof = only(data, "LA_T_1271820")
     assert (place(spoof, tmp_path), spoof.source) == ("ASVspoof2019_LA_train/flac/LA_T_1271820.flac", "LA")
+
+
+def test_asvspoof2019_protocol_of_other_ids(tmp_path: Path) -> None:
+    """A protocol in the same columns that neither its name nor its ids place is of no part."""
+    path = write(tmp_path / "protocols" / "ASVspoof2019.mine.txt", "ann take1 - - bonafide\nbob take2 - vits spoof\n")
+    data = read_dataset(path)
+    assert (data.layout, data.partitions, data.utterances[1].system) == ("asvspoof2019", (), "vits")
 
 
 def test_asvspoof2019_protocol_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -501,6 +509,26 @@ def test_what_is_not_asvspoof(make: Callable[[Path], Path], layout: str, match: 
     """A layout that was asked for and is not there is refused with what was expected."""
     with pytest.raises(DataError, match=match):
         read_dataset(make(tmp_path), layout)
+
+
+@pytest.mark.parametrize("text", [LA_PROTOCOL, LA_KEYS, DF_KEYS, PA_KEYS, EVAL_5], ids=["2019", "LA", "DF", "PA", "5"])
+def test_damage_is_never_a_traceback(text: str, tmp_path: Path) -> None:
+    """A protocol in which anything was changed is read, or refused with one line that names it."""
+    rng = random.Random(text)  # noqa: S311 - nothing secret
+    path = tmp_path / "p.txt"
+    layout = read_dataset(write(path, text)).layout
+    n_refused = 0
+    for _ in range(100):
+        content = bytearray(text.encode())
+        at = rng.randrange(len(content) + 1)
+        content[at : at + rng.randint(0, 9)] = rng.choice([b"", b"\n", b"\r", b" ", b"\0", b"\xff", b"x", b"-", b"/"])
+        path.write_bytes(content)
+        try:
+            assert read_dataset(path, layout).utterances
+        except DataError as error:
+            n_refused += 1
+            assert str(path) in str(error)  # noqa: PT017 - both outcomes are right
+    assert 0 < n_refused < 100
 
 
 # --- real data -------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
 from deepfake_audio.datasets.core import PARTITIONS, Label, Utterance, each_once, label_of
@@ -48,7 +49,7 @@ def _numbered(root: Path, columns: Mapping[str, str]) -> Iterator[tuple[int, Utt
     with reading(root) as stream:
         rows = csv.DictReader(stream, delimiter=delimiter_of(stream))
         header = rows.fieldnames or ()
-        places = find_columns(root, header, columns)
+        places = find_columns(root, header, _COLUMNS, ("path", "label"), columns)
         facts = fact_columns(header, places.values())
         for row in rows:
             values = {name: (row[column] or "").strip() for name, column in places.items()}
@@ -92,34 +93,40 @@ def _path(root: Path, text: str) -> Path:
     return path
 
 
-def find_columns(root: Path, header: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
+def find_columns(
+    root: Path,
+    header: Sequence[str],
+    synonyms: Mapping[str, Sequence[str]],
+    needed: Sequence[str],
+    chosen: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
     """
     Return our name -> the header's for the columns that are there.
 
     Args:
-        root: The manifest, for messages.
+        root: The table, for messages.
         header: Its columns.
+        synonyms: Our name -> the names under which it is found, in any case; of several the first.
+        needed: Which of our names must be there.
         chosen: Names that the user gave: ours -> theirs.
 
     Raises:
-        DataError: If a chosen column is not there, or there is none for the path or the label.
+        DataError: If a chosen column or one that is needed is not there.
     """
     found = {}
     by_lower = {name.strip().lower(): name for name in header}
-    for ours, synonyms in _COLUMNS.items():
+    for ours, names in synonyms.items():
         if ours in chosen and chosen[ours] not in header:
             raise DataError(f"{root}: has no column {chosen[ours]!r}; columns: {', '.join(header)}")
-        theirs = chosen.get(ours) or next((by_lower[name] for name in synonyms if name in by_lower), None)
+        theirs = chosen.get(ours) or next((by_lower[name] for name in names if name in by_lower), None)
         if theirs is not None:
             found[ours] = theirs
-    if unknown := sorted(set(chosen) - set(_COLUMNS)):
-        raise DataError(f"unknown column {unknown[0]!r}; columns that are used: {', '.join(_COLUMNS)}")
-    for needed in ("path", "label"):
-        if needed not in found:
-            names = ", ".join(_COLUMNS[needed])
-            raise DataError(
-                f"{root}: needs a column for the {needed} ({names}); columns: {', '.join(header) or 'none'}"
-            )
+    if unknown := sorted(set(chosen) - set(synonyms)):
+        raise DataError(f"unknown column {unknown[0]!r}; columns that are used: {', '.join(synonyms)}")
+    for ours in needed:
+        if ours not in found:
+            there = ", ".join(header) or "none"
+            raise DataError(f"{root}: needs a column for the {ours} ({', '.join(synonyms[ours])}); columns: {there}")
     return found
 
 

@@ -11,6 +11,7 @@ import contextlib
 import csv
 import gzip
 import io
+import re
 import zlib
 from typing import TYPE_CHECKING, TextIO
 
@@ -41,7 +42,8 @@ def reading(path: Path) -> Iterator[TextIO]:
     except OSError as error:
         raise DataError(f"{path}: cannot be opened ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: cannot be read as text in UTF-8 ({_not_utf8(path)})") from error
+        fault = f"line {_line_of_fault(path)}: {error.reason}"
+        raise DataError(f"{path}: cannot be read as text in UTF-8 ({fault})") from error
     except csv.Error as error:
         raise DataError(f"{path}: cannot be read as text in UTF-8 ({error})") from error
 
@@ -79,13 +81,8 @@ def _opened(path: Path) -> Iterator[gzip.GzipFile | io.BufferedReader]:
             yield raw
 
 
-def _not_utf8(path: Path) -> str:
-    """Return where and why decoding fails; a stream that was decoded in pieces cannot tell where."""
+def _line_of_fault(path: Path) -> int:
+    """Return the line of the first byte that is no UTF-8; a stream that is decoded in pieces cannot tell."""
     with _opened(path) as raw:
-        content = raw.read()
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        number = content.count(b"\n", 0, error.start) + 1
-        return f"line {number}: {error.reason}"
-    return "it changed while it was read"
+        text = raw.read().decode("utf-8", "surrogateescape")
+    return 1 + re.split("[\udc80-\udcff]", text, maxsplit=1)[0].count("\n")
