@@ -6,6 +6,7 @@ Positions of columns are those of the published files, not of their descriptions
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -162,7 +163,8 @@ def read_2021(root: Path, _columns: Mapping[str, str]) -> Iterator[Utterance]:
 def _keys_2021(root: Path) -> list[Path]:
     """Return the key files at, below, and for a directory of audio also next to a root."""
     beside = [next(upwards(root, 1))] if _AUDIO_2021.fullmatch(root.name) else []
-    bases = [base / keys for base in (root, *beside, *subdirectories(root)) for keys in ("", "keys")]
+    below = [path for path in subdirectories(root) if "2021" in path.name or "keys" in path.name]
+    bases = [base / keys for base in (root, *beside, *below) for keys in ("", "keys")]
     found = [base / folder / _KEY_2021 for base in bases for folder in ("LA/CM", "PA/CM", "DF/CM", "CM", "")]
     return list(dict.fromkeys(path for path in found if path.is_file()))
 
@@ -206,7 +208,8 @@ _HEADER_5 = {
     "attack_anon": "system",
     "cm-label": "key",
 }
-_NAME_5 = re.compile(r"ASVspoof5\.(train|dev|eval)(\.track_1)?\.tsv")
+# What protocols are unpacked into; the directories of audio have too many files to be looked through.
+_PROTOCOLS_5 = re.compile("asvspoof5|protocol", re.IGNORECASE)
 _AUDIO_5 = {"T": "flac_T", "D": "flac_D", "E": "flac_E_eval"}
 
 
@@ -224,12 +227,13 @@ def is_5(root: Path) -> bool:
 
 def _protocols_5(root: Path) -> list[Path]:
     """Return the protocols of train, dev and eval that are there, in this order."""
-    named = {
-        match[1]: path
-        for path in (*root.glob("*/ASVspoof5.*.tsv"), *root.glob("ASVspoof5.*.tsv"))
-        if (match := _NAME_5.fullmatch(path.name))
-    }
-    return [named[partition] for partition in _LETTERS.values() if partition in named]
+    places = [root, *(path for path in subdirectories(root) if _PROTOCOLS_5.search(path.name))]
+    found: list[Path] = []
+    for partition in _LETTERS.values():
+        names = (f"ASVspoof5.{partition}.tsv", f"ASVspoof5.{partition}.track_1.tsv")
+        there = (place / name for place in places for name in names if (place / name).is_file())
+        found += itertools.islice(there, 1)
+    return found
 
 
 def read_5(root: Path, _columns: Mapping[str, str]) -> Iterator[Utterance]:
