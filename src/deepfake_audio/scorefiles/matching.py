@@ -60,7 +60,7 @@ def match(scores: ScoreFile, dataset: Dataset) -> Matched:
     if unknown := [n for key, n in index.items() if key not in known]:
         raise DataError(
             f"{scores.where(unknown[0])}: {scores.ids[unknown[0]]} is not in {whole.root}, where ids are such as "
-            f"{whole.utterances[0].utterance_id}; {len(unknown):,} of {len(scores):,} ids are unknown"
+            f"{dataset.utterances[0].utterance_id}; {len(unknown):,} of {len(scores):,} ids are unknown"
         )
     keys = [form.of_utterance(utterance) for utterance in dataset.utterances]
     without = {form.of_id(name) for name in scores.unscored}
