@@ -70,7 +70,7 @@ STRESS = {"clean": (0.1, 0.05, 0.2), "MP3 32 kbit/s": (0.25, 0.3, 0.12)}
 DRAW: dict[str, Callable[[Axes], Axes]] = {
     "roc": lambda ax: plots.roc(ax, dict.fromkeys(ODD, SYSTEMS["first"])),
     "precision_recall": lambda ax: plots.precision_recall(ax, dict.fromkeys(ODD, SYSTEMS["second"])),
-    "det": lambda ax: plots.det(ax, dict.fromkeys(ODD, SYSTEMS["first"])),
+    "det": lambda ax: plots.det(ax, {**dict.fromkeys(ODD, SYSTEMS["first"]), "poor": simulated(0.2)}),
     "coverage": lambda ax: plots.coverage(ax, dict.fromkeys(ODD, SYSTEMS["first"])),
     "confusion_matrix": lambda ax: plots.confusion_matrix(ax, [[4, 1, 0], [1000, 2000, 3]], ODD[:3]),
     "score_histogram": lambda ax: plots.score_histogram(
@@ -222,6 +222,9 @@ def test_odd_names_are_read_as_they_are() -> None:
     assert "\\$ (99)" in texts
     assert "long long long l…long long long  (99)" in texts
     assert escape("<b a=") in svg
+    svg = plots.svg_text(figure(drawn("det")))
+    texts = "\n".join(element.text or "" for element in ET.fromstring(svg).iter(f"{SVG}text"))  # noqa: S314
+    assert all(f"{name}: EER " in texts for name in ("$x^2$ costs $5", "_hidden", "(unnamed)", '<b a="#id">&amp;'))
 
 
 @every_plot
@@ -506,6 +509,14 @@ def test_score_histogram_counts_what_lies_far_out() -> None:
     assert "1 beyond the edges counted in the outermost bins" in words(ax)
     assert steps(ax)[0].values.sum() == pytest.approx(1.0)
     assert "beyond" not in words(plots.score_histogram(plots.new_axis(), b[:-1], s))
+
+
+def test_score_histogram_shows_all_thresholds() -> None:
+    """A threshold beyond all scores, and the zone around it, can be seen."""
+    ax = plots.score_histogram(plots.new_axis(), [1.0, 2.0], [0.0, 1.0], {"far": -5.0, "farther": 9.0}, 2.0)
+    low, high = ax.get_xlim()
+    assert low < -7
+    assert high > 9
 
 
 @pytest.mark.parametrize("score", [0.0, 1e6, -1e-9])
