@@ -201,6 +201,20 @@ def test_few_of_a_system_are_counted() -> None:
     assert any("Not shown: 2 with fewer than 5 deepfakes" in sentence for sentence in section.text)
 
 
+def test_many_parts_are_cut_short() -> None:
+    """Of a hundred speakers those with the most recordings are shown, in the order of their names, and that is said."""
+    many = trials(n=300)
+    speakers = [f"p{number % 100:03}" if number < 200 else f"p{number % 10:03}" for number in range(300)]
+    spoken = tuple(dataclasses.replace(u, speaker=s) for u, s in zip(many.utterances, speakers, strict=True))
+    found = dataclasses.replace(assessment(), evaluation=evaluate(dataclasses.replace(many, utterances=spoken)))
+    (section,) = (section for section in sections(found) if section.title == "By speaker")
+    names = [row[0] for row in section.rows]
+    assert len(names) == 60
+    assert names == sorted(names)
+    assert names[:10] == [f"p{number:03}" for number in range(10)]
+    assert "Shown are the 60 of 100 with the most recordings; JSON has all." in section.text
+
+
 def test_section_is_plain() -> None:
     """A section without a table is a title and sentences."""
     assert Section("x", ("y",)).rows == ()

@@ -20,9 +20,6 @@ import numpy.typing as npt
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-pytest.importorskip("matplotlib", reason="needs the extra plots")
-
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
@@ -31,7 +28,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from deepfake_audio import plots
-from deepfake_audio.errors import MetricError, MissingExtraError, OutputError
+from deepfake_audio.errors import MetricError, OutputError
 from deepfake_audio.metrics import Difference, average_precision, calibration_error, eer, roc_auc
 from deepfake_audio.plots.drawing import COLOURS, DASHES, MARKERS, TOLERANCE, style, thinned
 
@@ -735,18 +732,6 @@ def test_what_cannot_be_drawn(draw: Callable[[Axes], Axes], message: str) -> Non
     """What has no curve is an error that says why."""
     with pytest.raises(MetricError, match=re.escape(message)):
         draw(plots.new_axis())
-
-
-@every_plot
-def test_without_matplotlib(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the extra, it is named."""
-    ax = plots.new_axis()
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    for draw in (lambda: DRAW[name](ax), plots.new_axis, lambda: plots.svg_text(figure(ax))):
-        with pytest.raises(
-            MissingExtraError, match=r"drawing needs the extra `plots`: pip install 'deepfake-audio\[plots\]'"
-        ):
-            draw()
 
 
 def test_importing_the_plots_does_not_import_matplotlib() -> None:

@@ -65,7 +65,7 @@ class Trials:
         threshold: The score below which the model says ``deepfake``.
         verdicts: One per utterance; None where only scores are known.
         durations: In seconds, shape (n,); None where only scores are known.
-        n_no_speech: Recordings in which no speech was found; in no figure.
+        n_no_speech: Recordings in which no speech was found, and those that a score file has no score of; in no figure.
         skipped: Recordings that could not be read; in no figure.
     """
 

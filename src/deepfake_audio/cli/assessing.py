@@ -103,11 +103,12 @@ def tested_scores(paths: Sequence[Path], dataset: Dataset | None, threshold: flo
     for path in paths:
         found = scorefiles.read_scores(path)
         if dataset is None:
-            utterances, scores = scorefiles.utterances_of(found), found.scores
+            utterances, scores, n_unscored = scorefiles.utterances_of(found), found.scores, len(found.unscored)
         else:
             matched = scorefiles.match(found, dataset)
-            utterances, scores = matched.utterances, matched.scores
-        tested.append(Tested(str(path), Trials(tuple(utterances), scores, threshold), format=found.format))
+            utterances, scores, n_unscored = matched.utterances, matched.scores, len(matched.unscored)
+        trials = Trials(tuple(utterances), scores, threshold, n_no_speech=n_unscored)
+        tested.append(Tested(str(path), trials, format=found.format))
     return tested
 
 
@@ -325,10 +326,9 @@ class Targets:
         from deepfake_audio import plots
         from deepfake_audio.reports.pictures import pictures
 
-        detector = tested[0].detector
-        margin = 0.0 if detector is None else detector.metadata.margin
+        margins = {each.name: each.detector.metadata.margin for each in tested if each.detector is not None}
         drawings = {}
-        for name, figure in pictures(found, {each.name: each.trials for each in tested}, margin):
+        for name, figure in pictures(found, {each.name: each.trials for each in tested}, margins):
             if self.plots is not None:
                 plots.save(figure, self.plots, name)
             drawings[name] = plots.svg_text(figure)

@@ -92,11 +92,17 @@ Data = Annotated[
     Path,
     typer.Argument(
         help="A directory with bonafide (genuine, real) and spoof (deepfake, fake) sub-directories, a CSV manifest, or "
-        "an unpacked ASVspoof 2019 LA or PA directory.",
+        "an unpacked ASVspoof 2019, 2021 or 5, In-the-Wild, WaveFake or Fake-or-Real.",
         metavar="DATA",
     ),
 ]
-LayoutName = Annotated[str, typer.Option("--layout", help="auto, folders, csv or asvspoof2019.")]
+LayoutName = Annotated[
+    str,
+    typer.Option(
+        "--layout",
+        help="auto, folders, csv, asvspoof2019, asvspoof2021, asvspoof5, in-the-wild, wavefake or fake-or-real.",
+    ),
+]
 Plots = Annotated[
     Path | None,
     typer.Option(file_okay=False, help="Write the plots into this directory, as PNG and SVG.", metavar="DIR"),

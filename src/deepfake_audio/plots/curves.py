@@ -56,7 +56,6 @@ def roc(ax: Axes, systems: Mapping[str, TwoClasses], *, title: str = "ROC") -> A
 
     Raises:
         MetricError: If there is no system, or a class of one is empty or not finite.
-        MissingExtraError: If matplotlib is not installed.
     """
     curves, note = _curves(systems)
     areas = [roc_auc(*curve.trials) for curve in curves]
@@ -97,7 +96,6 @@ def precision_recall(
 
     Raises:
         MetricError: If there is no system, or a class of one is empty or not finite.
-        MissingExtraError: If matplotlib is not installed.
     """
     word = "deepfake" if positive == "spoof" else "genuine"
     curves, note = _curves(systems)
@@ -136,7 +134,6 @@ def det(ax: Axes, systems: Mapping[str, TwoClasses], *, title: str = "DET") -> A
 
     Raises:
         MetricError: If there is no system, or a class of one is empty or not finite.
-        MissingExtraError: If matplotlib is not installed.
     """
     from scipy.special import ndtri
 
@@ -184,7 +181,6 @@ def coverage(
 
     Raises:
         MetricError: If there is no system, or a class of one is empty or not finite.
-        MissingExtraError: If matplotlib is not installed.
     """
     curves, note = _curves(systems)
     covered = [_covered(curve, (thresholds or {}).get(curve.key, 0.0)) for curve in curves]

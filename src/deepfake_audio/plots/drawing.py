@@ -11,14 +11,13 @@ import textwrap
 import threading
 import warnings
 from html import escape
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from deepfake_audio.errors import MetricError, MissingExtraError, OutputError, printable
+from deepfake_audio.errors import MetricError, OutputError, printable
 from deepfake_audio.files import replacing
 
 if TYPE_CHECKING:
@@ -75,12 +74,7 @@ _LOCK = threading.RLock()
 def style() -> Iterator[None]:
     """
     Draw in our style whatever the user's own settings are, which come back afterwards.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
     """
-    if find_spec("matplotlib") is None:
-        raise MissingExtraError("plots", "drawing")
     import matplotlib as mpl
 
     with _LOCK, mpl.rc_context():
@@ -110,9 +104,6 @@ def new_axis(width: float = 6.4, height: float = 4.8) -> Axes:
     Args:
         width: In inches; what does not fit, such as long names, is added when the figure is saved.
         height: In inches.
-
-    Raises:
-        MissingExtraError: If matplotlib is not installed.
     """
     from matplotlib.figure import Figure
 

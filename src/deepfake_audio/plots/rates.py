@@ -60,7 +60,6 @@ def confusion_matrix(
 
     Raises:
         MetricError: If the counts have another shape, are no whole numbers from 0 on, or a class is empty.
-        MissingExtraError: If matplotlib is not installed.
     """
     table = finite("counts", counts, (2, len(called)))
     totals = table.sum(axis=1).astype(int).tolist()
@@ -107,7 +106,6 @@ def bars(
 
     Raises:
         MetricError: If there is no rate, anything is not finite, or lengths differ.
-        MissingExtraError: If matplotlib is not installed.
     """
     rates = finite("rates", values)
     bounds = intervals or [None] * len(rates)
@@ -169,7 +167,6 @@ def stress_heat_map(
 
     Raises:
         MetricError: If there is no condition, or a rate is not finite.
-        MissingExtraError: If matplotlib is not installed.
     """
     rates = finite("rates", list(rows.values()), (None, 3))
     changes = rates - rates[0]
@@ -227,7 +224,6 @@ def difference(
 
     Raises:
         MetricError: If there is no difference, or one is not finite.
-        MissingExtraError: If matplotlib is not installed.
     """
     values = finite("differences", [(d.value, d.low, d.high) for d in differences.values()], (None, 3))
     values = values * (100 if in_points else 1)

@@ -65,7 +65,6 @@ def score_histogram(
 
     Raises:
         MetricError: If a class is empty, or anything is not finite.
-        MissingExtraError: If matplotlib is not installed.
     """
     b, s = checked("bona fide", bonafide), checked("spoofed", spoof)
     places = finite("thresholds", [*(thresholds or {}).values(), margin])[:-1].tolist()
@@ -108,7 +107,6 @@ def reliability(
 
     Raises:
         MetricError: If a class is missing, a probability lies outside [0, 1], or the two differ in length.
-        MissingExtraError: If matplotlib is not installed.
     """
     error = calibration_error(p_spoof, is_spoof, n_bins=n_bins)
     p, truth = np.asarray(p_spoof, dtype=np.float64), np.asarray(is_spoof, dtype=bool)

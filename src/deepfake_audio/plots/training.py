@@ -58,7 +58,6 @@ def training_curves(
 
     Raises:
         MetricError: If there is no history, one has no epochs, or a value is not finite.
-        MissingExtraError: If matplotlib is not installed.
     """
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator

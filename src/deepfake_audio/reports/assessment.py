@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from deepfake_audio.detector import ModelRef
     from deepfake_audio.evaluation import Breakdown, Comparison, Evaluation, Figure, Part
     from deepfake_audio.metrics import Decisions
-    from deepfake_audio.shortcuts import ShortcutCheck
+    from deepfake_audio.shortcuts import Shortcut, ShortcutCheck
     from deepfake_audio.stress import StressRow
 
 # Systems with fewer recordings are left out of tables: their rates say nothing. JSON has them all.
 _LEAST_SHOWN = 5
+# Of more parts only those with the most recordings are shown.
+_MOST_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _interval(figure: Figure | None, *, is_rate: bool, signed: bool = False) -> 
 def _headline(evaluation: Evaluation) -> Section:
     rows = [
         ("genuine / deepfake recordings", f"{evaluation.n_bonafide:,} / {evaluation.n_spoof:,}", ""),
-        ("no speech / not readable", f"{evaluation.n_no_speech:,} / {len(evaluation.skipped):,}", ""),
+        ("no speech (no score) / not readable", f"{evaluation.n_no_speech:,} / {len(evaluation.skipped):,}", ""),
     ]
     for name, (words, is_rate) in FIGURES.items():
         if name in evaluation.figures and name not in _AT_THRESHOLD:
@@ -243,6 +245,10 @@ def _breakdown(breakdown: Breakdown) -> Section:
     text = [] if breakdown.mean_eer is None else [f"Mean of the EERs: {rate(breakdown.mean_eer)}."]
     if hidden := len(breakdown.parts) - len(shown):
         text.append(f"Not shown: {hidden} with fewer than {_LEAST_SHOWN} deepfakes; JSON has them.")
+    if len(shown) > _MOST_SHOWN:
+        text.append(f"Shown are the {_MOST_SHOWN} of {len(shown)} with the most recordings; JSON has all.")
+        largest = sorted(shown, key=lambda part: -part.n_bonafide - part.n_spoof)[:_MOST_SHOWN]
+        shown = [part for part in shown if part in largest]
     tandem = [name for name in ("min_tdcf", "min_tdcf_2019") if any(getattr(part, name) is not None for part in shown)]
     headers = (breakdown.name, "genuine", "deepfake", "EER", "95 % interval", FIGURES["frr"][0], FIGURES["far"][0])
     return Section(
@@ -331,7 +337,7 @@ def _shortcuts(check: ShortcutCheck) -> Iterator[Section]:
         ("property", "genuine, median", "deepfake, median", "AUC", "by chance up to", "EER", "tells them apart"),
         tuple(
             (
-                f"{one.name} ({one.unit})" if one.unit else one.name,
+                _property(one),
                 _median(one.bonafide),
                 _median(one.spoof),
                 f"{one.auc:.3f}",
@@ -344,5 +350,10 @@ def _shortcuts(check: ShortcutCheck) -> Iterator[Section]:
     )
 
 
+def _property(shortcut: Shortcut) -> str:
+    name = "99 % of the energy below" if shortcut.name == "energy_99" else shortcut.name.replace("_", " ")
+    return f"{name} ({shortcut.unit})" if shortcut.unit else name
+
+
 def _median(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"
+    return value if isinstance(value, str) else f"{float(f'{value:.4g}'):,g}"

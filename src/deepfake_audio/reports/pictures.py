@@ -19,22 +19,25 @@ if TYPE_CHECKING:
 _LEAST_BARS = 2
 
 
-def pictures(assessment: Assessment, models: Mapping[str, Trials], margin: float = 0.0) -> Iterator[tuple[str, Any]]:
+def pictures(
+    assessment: Assessment, models: Mapping[str, Trials], margins: Mapping[str, float]
+) -> Iterator[tuple[str, Any]]:
     """
     Yield each plot as its name and a matplotlib figure.
 
     Args:
         assessment: What was found.
         models: Name -> trials, that of ``assessment`` first.
-        margin: Scores closer to the threshold than this are inconclusive.
+        margins: Name -> how close to the threshold a score is inconclusive, of those that are known.
     """
-    trials = next(iter(models.values()))
+    subject, trials = next(iter(models.items()))
+    margin = margins.get(subject, 0.0)
     curves = {name: (each.bonafide, each.spoof) for name, each in models.items()}
     thresholds = {name: each.threshold for name, each in models.items()}
     evaluation = assessment.evaluation
     for name, draw in (("roc", plots.roc), ("det", plots.det), ("pr", plots.precision_recall)):
         yield name, draw(plots.new_axis(), curves).figure
-    yield "coverage", plots.coverage(plots.new_axis(), curves, thresholds).figure
+    yield "coverage", plots.coverage(plots.new_axis(), curves, thresholds, margins).figure
     marks = {"threshold": trials.threshold, "at the EER": evaluation.at_eer.threshold}
     yield "histogram", plots.score_histogram(plots.new_axis(), trials.bonafide, trials.spoof, marks, margin).figure
     yield "confusion", _confusion(assessment)
