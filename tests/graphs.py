@@ -17,7 +17,7 @@ WINDOW = 8_000
 N_LANDMARKS = 7
 # A picture of 20 bands by 41 frames.
 MEL = FeatureSpec("mel", n_bands=20, n_fft=256, window_length=256, hop_length=200)
-# 48, 8 and 56 numbers. The first two share a spectrum, all share the level.
+# 48, 8 and 44 numbers. The first two share a spectrum, all share the level.
 KINDS = (
     FeatureSpec("mfcc", n_bands=24, n_coefficients=12, deltas=1, statistics=("mean", "std")),
     FeatureSpec("lfcc", n_bands=16, n_coefficients=8, statistics=("mean",)),

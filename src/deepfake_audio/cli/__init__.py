@@ -16,6 +16,7 @@ import typer
 
 from deepfake_audio import __version__
 from deepfake_audio.cli.evaluate import evaluate
+from deepfake_audio.cli.inspect import inspect
 from deepfake_audio.cli.options import EXIT_CODES, state
 from deepfake_audio.cli.predict import predict
 from deepfake_audio.cli.synthesize import synthesize
@@ -54,6 +55,7 @@ for _command in (predict, evaluate, train):
     app.command(epilog=EXIT_CODES)(_command)
 app.command("runs", epilog=EXIT_CODES)(runs_)
 app.command(epilog=EXIT_CODES)(synthesize)
+app.command(epilog=EXIT_CODES)(inspect)
 
 
 def main() -> None:
