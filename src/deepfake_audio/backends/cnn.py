@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
 import tempfile
 import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +18,9 @@ import numpy as np
 from deepfake_audio.augment import freq_mix_style, mask_spectrogram, mix_up
 from deepfake_audio.backends import Trained, finished
 from deepfake_audio.backends.architectures import ARCHITECTURES, POOLINGS
-from deepfake_audio.errors import DataError
+from deepfake_audio.errors import DataError, MissingExtraError, OutputError
 from deepfake_audio.features import OPSET, FeatureSpec
+from deepfake_audio.files import replacing, require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +36,7 @@ COPIES = 1
 REFIT = False  # the networks of the parts are there already, and their mean is kept
 EXTRA = "cnn"
 
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 LOSSES = ("cross-entropy", "focal", "one-class")
 # Margins and scale of the one-class softmax, from its paper (arXiv 2010.13995).
 _MARGINS, _SCALE = (0.9, 0.2), 20.0
@@ -285,3 +289,49 @@ def _to_onnx(network: Any) -> Any:
     graph.initializer.append(onnx.numpy_helper.from_array(np.array([1], dtype=np.int64), "logit_axis"))
     graph.node.append(onnx.helper.make_node("Squeeze", [logits, "logit_axis"], ["flat_logits"]))
     return finished(model, "flat_logits")
+
+
+def require_graphviz(path: Path) -> None:
+    """
+    Find out before any work whether `plot_network` could write a file.
+
+    Raises:
+        MissingExtraError: If pydot is not installed.
+        OutputError: If Graphviz is not, the file cannot be written, or its suffix is none that Graphviz writes.
+    """
+    if find_spec("pydot") is None:
+        raise MissingExtraError("viz", "drawing a network of Keras")
+    if shutil.which("dot") is None:
+        raise OutputError("drawing a network of Keras needs the program `dot`: apt install graphviz, or graphviz.org")
+    if path.suffix.lower() not in PLOT_SUFFIXES:
+        raise OutputError(f"{path}: a network is drawn to a file whose name ends in {', '.join(PLOT_SUFFIXES)}")
+    require_writable(path)
+
+
+def plot_network(path: Path, shape: tuple[int, ...], options: Options) -> None:
+    """
+    Draw a network as Keras sees it, each layer with its shapes.
+
+    This is what ``keras.utils.plot_model`` does, but with curved lines: of its rectangular ones, Graphviz 2.43 (that of
+    Debian 12) finds no way for the architecture ``texture``, and ends.
+
+    Args:
+        path: Where to, a file of a format in ``PLOT_SUFFIXES``; `require_graphviz` tells whether that can be done.
+        shape: Of its features, (n_bands, n_frames).
+        options: As for training.
+
+    Raises:
+        OutputError: If Graphviz fails.
+    """
+    keras = _keras()
+    keras.utils.clear_session()
+    network = _network(keras, shape, options)
+    dot = keras.utils.model_to_dot(network, show_shapes=True, show_layer_activations=True, dpi=120)
+    dot.set("splines", "spline")
+    try:
+        with contextlib.redirect_stdout(None):  # where pydot would say it, too
+            content = dot.create(format=path.suffix.lower().lstrip("."))
+    except (AssertionError, OSError) as error:  # pydot asserts that all went well
+        raise OutputError(f"{path}: Graphviz could not draw the network ({str(error).splitlines()[0]})") from error
+    with replacing(path) as stream:
+        stream.write(content)

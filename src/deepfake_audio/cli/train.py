@@ -22,6 +22,7 @@ from deepfake_audio.cli.options import (
 from deepfake_audio.streams import open_output, progress_bars, refuse_overwriting, say
 
 if TYPE_CHECKING:
+    from deepfake_audio.recipe import Member, Recipe
     from deepfake_audio.training import TrainingRun
 
 
@@ -121,6 +122,14 @@ def train(
     ] = None,
     log_dir: Annotated[Path | None, typer.Option(help="Write TensorBoard logs of a CNN's training here.")] = None,
     plots: Plots = None,
+    plot_architecture: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the layers of the recipe's CNN to this file, .png, .svg or .pdf, before it is trained (needs "
+            "the extra viz, and Graphviz). For any model there is `inspect --plot`.",
+            metavar="FILE",
+        ),
+    ] = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
     verbose: Verbose = False,  # noqa: ARG001 - its callback does the work
@@ -159,10 +168,15 @@ def train(
     if runs is not None:
         refuse_overwriting(runs, [str(path) for path in (data, output, recipe) if path is not None])
         require_writable(runs)
+    if plot_architecture is not None:
+        refuse_overwriting(plot_architecture, [str(path) for path in (data, output, recipe, runs) if path is not None])
+        _require_one_network(chosen, plot_architecture)
     noise, responses = (
         () if directory is None else read_recorded(directory, chosen.sample_rate) for directory in (noises, rooms)
     )
     dataset = read_dataset(data, layout, partition, ("train",), column, quiet=quiet)
+    if plot_architecture is not None:
+        _draw_network(chosen, plot_architecture)
     with progress_bars(quiet=quiet) as progress:
         run = training.train(
             dataset,
@@ -184,6 +198,29 @@ def train(
         say(f"left out: {bad['message']}")
     with open_output(None) as stream:
         tables.write_training(run, stream)
+
+
+def _networks(recipe: Recipe) -> list[Member]:
+    return [member for member in recipe.members if member.backend == Backend.CNN]
+
+
+def _require_one_network(recipe: Recipe, path: Path) -> None:
+    """Find out before any work whether the recipe has a network to draw, and whether that can be done."""
+    from deepfake_audio.backends import load_backend, require_extra
+    from deepfake_audio.backends.cnn import require_graphviz
+
+    if len(_networks(recipe)) != 1:
+        raise typer.BadParameter(f"--plot-architecture draws one CNN, the recipe has {len(_networks(recipe))}")
+    require_extra(load_backend(Backend.CNN))
+    require_graphviz(path)
+
+
+def _draw_network(recipe: Recipe, path: Path) -> None:
+    from deepfake_audio.backends.cnn import plot_network
+    from deepfake_audio.features import feature_shape
+
+    (member,) = _networks(recipe)
+    plot_network(path, feature_shape(member.specs, recipe.window_samples), member.options)
 
 
 def _draw(run: TrainingRun, directory: Path) -> None:
