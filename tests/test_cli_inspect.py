@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pickle
 import signal
 import subprocess
@@ -206,6 +207,35 @@ def test_names_that_would_clear_the_screen(run: Run, tmp_path: Path) -> None:
     for more in (["--nodes"], ["-f", "json"]):
         assert not set(run("inspect", tmp_path / "m.onnx", *more).out) & {"\x1b", "\x07"}
     assert "\x9b" not in run("inspect", tmp_path / "m.onnx").out
+
+
+class Netron:
+    """Stands in for the module, and keeps what it was told."""
+
+    def __init__(self, model: Path) -> None:
+        self.content, self.calls = model.read_bytes(), list[object]()
+
+    def start(self, file: str, *, address: tuple[str, int | None], browse: bool) -> tuple[str, int]:
+        """Take a model to serve."""
+        assert Path(file).read_bytes() == self.content
+        assert os.listdir(Path(file).parent) == [Path(file).name]  # noqa: PTH208 - names are compared
+        self.calls.append((Path(file).name, address, browse))
+        return (address[0], 8080)
+
+    def wait(self) -> None:
+        """Serve it."""
+        self.calls.append("wait")
+
+
+def test_what_netron_is_told(model: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets a copy that lies alone, the address of this machine alone, and opens no browser without a terminal."""
+    netron = Netron(model)
+    command = sys.modules["deepfake_audio.cli.inspect"]
+    monkeypatch.setattr(command, "find_spec", lambda _name: object())
+    monkeypatch.setattr(command, "import_module", lambda name: {"netron": netron}[name])
+    outcome = run("inspect", model, "--netron")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "http://127.0.0.1:8080\n", "")
+    assert netron.calls == [("m.onnx", ("127.0.0.1", None), False), "wait"]
 
 
 def test_netron_that_is_not_installed(model: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,13 @@ def test_costs_by_hand(
     assert not operator.is_constant
 
 
+def test_costs_that_are_not_worked_out() -> None:
+    """Other sums of products are not passed off as free."""
+    node = helper.make_node("ConvTranspose", ["signal", "w"], ["out"])
+    (operator,) = traced([node], {"w": weights(2, 3, 3)}, [1, 2, 5])
+    assert (operator.output_shapes, operator.macs, operator.n_parameters) == (((1, 3, 7),), None, 18)
+
+
 def test_what_does_not_depend_on_the_signal_costs_nothing() -> None:
     """A product of constants is computed once; what reads it, and the signal, costs what it does at each window."""
     nodes = [
@@ -331,6 +338,38 @@ def test_front_end_of_every_kind(kind: str, level: bool) -> None:  # noqa: FBT00
     names = [stage.name for stage in found if stage.kind == "features"]
     assert names == (["lfcc 1", "lfcc 2"] if kind == "lfcc" else ["lfcc", kind])
     assert [stage.output for stage in found if stage.kind == "features"] == [feature_shape(s, WINDOW) for s in specs]
+
+
+def test_kinds_that_are_made_of_one_another_are_not_told_apart() -> None:
+    """A graph in which one kind of features is what another is computed from is none of ours: its front end is one."""
+    model = assembled([Branch((VECTOR, VECTOR), [kernel_machine(kinds=(VECTOR, VECTOR))])], WINDOW)
+    (last,) = (node for node in model.graph.node if node.output[0] == "member0/frontend/features")
+    (joined,) = (node for node in model.graph.node if node.output[0] == last.input[0])
+    first, second = joined.input
+    at = next(place for place, node in enumerate(model.graph.node) if node.output[0] == second)
+    model.graph.node.insert(at + 1, helper.make_node("Abs", [second], ["member0/frontend/more"]))
+    joined.input[:] = ["member0/frontend/more", second]
+    found = stages_of(model, (VECTOR, VECTOR))
+    assert [(stage.kind, stage.name, stage.words) for stage in found if stage.part.kind == "front end"] == [
+        ("features", "features", "")
+    ]
+    assert first != second
+
+
+def test_a_front_end_that_no_window_has() -> None:
+    """A recipe whose window is too short for its features is not believed."""
+    kinds = (dataclasses.replace(KINDS[2], hop_length=WINDOW),)
+    found = stages_of(assembled([Branch((VECTOR,), [kernel_machine(kinds=(VECTOR,))])], WINDOW), kinds)
+    assert [stage.name for stage in found] == ["features", "kernel", "machine", "score"]
+
+
+def test_a_convolution_of_unknown_weights() -> None:
+    """Where nothing is known of the weights, no numbers are made up."""
+    model = assembled([Branch((MEL,), [network()])], WINDOW)
+    (convolution,) = (node for node in model.graph.node if node.input[1:2] == ["member0/classifier0/w2"])
+    convolution.input[1] = "nowhere"
+    (stage,) = (stage for stage in stages_of(model, (MEL,)) if stage.name == "convolution 2")
+    assert (stage.words, stage.output, stage.macs) == ("filters, global average pooling", None, None)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -139,11 +139,7 @@ def inspect_model(model: ModelFile, *, measure: bool = False) -> Inspection:
             f"{model.path}: has {len(proto.graph.node):,} operators, which are more than a model of ours can have "
             f"({MAX_OPERATORS:,})"
         )
-    try:
-        is_text = all(isinstance(name, str) for name in _names(proto))  # else it comes as bytes, or not at all
-    except UnicodeDecodeError:
-        is_text = False
-    if not is_text:
+    if not all(isinstance(name, str) for name in _names(proto)):  # what is not UTF-8 comes as bytes
         raise ModelFileError(f"{model.path}: has names that are no text")
     return _inspected(model, proto, measured(model) if measure else None)
 

@@ -118,12 +118,15 @@ def stages(operators: Sequence[Operator], specs: Mapping[int, Sequence[FeatureSp
         if not operators[place].is_constant:
             places.setdefault(part, []).append(place)
     groups: list[_Group] = []
+    believed: dict[int | None, Sequence[FeatureSpec]] = {}
     for part, own in sorted(places.items(), key=lambda item: item[0].kind == "score"):
-        kinds = specs.get(part.member or 0, ())
         if part.kind == "front end":
-            groups += _front_end(flow, part, own, kinds, window)
+            kinds = specs.get(part.member or 0, ())
+            front_end = _front_end(flow, part, own, kinds, window)
+            believed[part.member] = kinds if front_end else ()
+            groups += front_end or [_Group(part, "features", "features", "", own)]
         elif part.kind == "classifier":
-            groups += _classifier(flow, part, own, kinds)
+            groups += _classifier(flow, part, own, believed.get(part.member, ()))
         else:
             words = _joined(places) if part.kind == "score" else ""
             groups.append(_Group(part, part.kind, part.kind, words, own))
@@ -263,17 +266,19 @@ def _numbered(names: Iterable[str]) -> list[str]:
 # --- front ends ------------------------------------------------------------------------------------------------
 
 
-def _front_end(flow: _Flow, part: Part, own: list[int], specs: Sequence[FeatureSpec], window: int) -> Sequence[_Group]:
-    """Group by kinds of features: what only one needs, what several share, and what puts them end to end."""
-    whole = [_Group(part, "features", "features", "", own)]
+def _front_end(flow: _Flow, part: Part, own: list[int], specs: Sequence[FeatureSpec], window: int) -> list[_Group]:
+    """
+    Group by kinds of features: what only one needs, what several share, and what puts them end to end.
+
+    Returns:
+        The groups; none if the graph is not what the recipe says.
+    """
     ends = _ends(flow, own, specs, window)
-    if not ends:
-        return whole
     needed_by: dict[int, set[int]] = {place: set() for place in own}
     for number, end in enumerate(ends):
         _mark(flow, end, number, needed_by)
-    if any(needed_by[end] != {number} for number, end in enumerate(ends)):
-        return whole  # one kind is made of another, which none of ours is
+    if not ends or any(needed_by[end] != {number} for number, end in enumerate(ends)):
+        return []  # one kind is made of another, which none of ours is
     shared = [place for place in own if len(needed_by[place]) > 1]
     groups = [_Group(part, "shared", "shared", "level and spectra that several kinds share", shared)] if shared else []
     for number, (name, spec) in enumerate(zip(_numbered(spec.kind for spec in specs), specs, strict=True)):
@@ -293,7 +298,7 @@ def _ends(flow: _Flow, own: list[int], specs: Sequence[FeatureSpec], window: int
     """Return which operators give the kinds of features; none if the graph is not what the recipe says."""
     last = own[-1]
     while flow.operators[last].kind == "Identity" and flow.sources(last):
-        (last,) = flow.sources(last)
+        last = flow.sources(last)[0]
     ends = [last] if len(specs) == 1 else flow.sources(last)
     if len(ends) != len(specs) or len(set(ends)) != len(ends) or not set(own).issuperset(ends):
         return []
