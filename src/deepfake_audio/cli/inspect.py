@@ -48,7 +48,7 @@ def inspect(
         typer.Option(
             "--netron",
             help="Instead, show the graph in Netron (needs the extra viz) at an address of this machine that is "
-            "printed, until Ctrl-C.",
+            "printed, until Ctrl-C. Netron's own page asks to report its use to its makers.",
         ),
     ] = False,
     format_: Annotated[
