@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from deepfake_audio.assembly import Branch, assembled
-from deepfake_audio.backends import svm
+from deepfake_audio.backends import Examples, Run, svm
 from deepfake_audio.calibration import Calibration
 from deepfake_audio.features import OPSET, FeatureSpec, feature_shape
 from deepfake_audio.modelfile import ModelMetadata
@@ -96,20 +96,15 @@ def _shuffled(nodes: list[Any], rng: np.random.Generator) -> list[Any]:
 
 
 def kernel_machine(kernel: str = "rbf", kinds: tuple[FeatureSpec, ...] = KINDS) -> Any:
-    """Return what the backend `svm` writes, of 5 components and a few landmarks; `rbf` knows familiarity."""
+    """Return what the backend `svm` learns from noise, of 5 components and a few landmarks; `rbf` knows familiarity."""
     rng = np.random.default_rng(0)
     sizes = tuple(feature_shape(kind, WINDOW)[0] for kind in kinds)
-    parts = [
-        svm._Kind(
-            rng.normal(size=size).astype(np.float32),
-            rng.normal(size=size).astype(np.float32),
-            rng.normal(size=(size, 5)).astype(np.float16),
-            rng.normal(size=(N_LANDMARKS, 5)).astype(np.float16),
-        )
-        for size in sizes
-    ]
-    slopes = rng.normal(size=N_LANDMARKS).astype(np.float32)
-    return svm._to_onnx(parts, sizes, slopes, 0.5, svm.Options(kernel=kernel))
+    rows = np.arange(40)
+    examples = Examples(
+        rng.normal(size=(1, len(rows), sum(sizes))).astype(np.float32), rows, rows % 2 == 0, np.ones(len(rows)), sizes
+    )
+    options = svm.Options(kernel=kernel, n_components=5, n_landmarks=N_LANDMARKS)
+    return svm.train(examples, None, options, Run()).onnx
 
 
 def metadata_of(*members: tuple[FeatureSpec, ...], **changes: Any) -> ModelMetadata:

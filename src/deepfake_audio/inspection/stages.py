@@ -443,7 +443,8 @@ def _machine_words(flow: _Flow, own: Sequence[int]) -> str:
     operators = [flow.operators[place] for place in own]
     n_kernels = len(operators[0].inputs)
     words = [f"mean of {n_kernels} kernels" if n_kernels > 1 else "the kernel", "weighted sum over landmarks"]
-    return "; ".join(words + ["familiarity"] * any(operator.kind == "ReduceMean" for operator in operators))
+    knows = any(name.endswith("/familiarity") for operator in operators for name in operator.outputs)
+    return "; ".join(words + ["familiarity"] * knows)
 
 
 def _layer_words(flow: _Flow, own: Sequence[int]) -> str:
