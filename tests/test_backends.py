@@ -285,6 +285,21 @@ def test_svm_is_familiar_with_sounds_like_those_it_learnt_from(voices: Path) -> 
     assert (familiarity_of(result, extract(other, specs)) < least).all()
 
 
+def test_svm_learns_what_is_no_speech() -> None:
+    """Windows given as no speech, and new ones like them, are unfamiliar; speech stays familiar; no score changes."""
+    svm = load_backend("svm")
+    plain = examples(svm, 640)
+    sounds = unseen(svm, 120, seed=5) * -1.5 + 1.0
+    known = dataclasses.replace(plain, non_speech=sounds[:60])
+    before, result = trained(svm, plain), trained(svm, known)
+    assert result.familiarity is not None
+    like, unlike = unseen(svm, 40, seed=2), sounds[60:]
+    assert np.percentile(result.familiarity(like), 5) > np.percentile(result.familiarity(unlike), 95)
+    assert result.familiarity(like).mean() == pytest.approx(1.0, abs=0.3)
+    np.testing.assert_allclose(run(result.onnx, unlike, "familiarity"), result.familiarity(unlike), atol=1e-3)
+    np.testing.assert_array_equal(result.score(like), before.score(like))
+
+
 def test_svm_with_few_components_and_landmarks() -> None:
     """Both bound what the file holds."""
     svm = load_backend("svm")

@@ -455,6 +455,49 @@ def test_recordings_without_effect(
     )
 
 
+# --- sounds without speech ---------------------------------------------------------------------------------------
+
+
+def test_sounds_without_speech_get_no_verdict(voices: Path, tmp_path: Path) -> None:
+    """A model that was given beeps and hiss refuses new ones, keeps its scores, and says what it refused held out."""
+    sounds = [made(2.0, seed=seed) for seed in range(12) for made in (_beeps, noise)]
+    recipe = dataclasses.replace(RECIPE, name="svm")
+    plain = train(read_dataset(voices), recipe, tmp_path / "plain.onnx", parts=3)
+    run = train(read_dataset(voices), recipe, tmp_path / "knows.onnx", parts=3, non_speech=sounds)
+    refused = run.metadata.training["held_out"]["non_speech"]
+    assert refused["n"] > 0
+    assert refused["refused"] > 0.8
+    assert run.metadata.training["recorded"]["non_speech"]["n"] == 24
+    assert run.held_out.llr_genuine == plain.held_out.llr_genuine
+    detector = Detector.load(tmp_path / "knows.onnx")
+    soundfile.write(tmp_path / "beeps.wav", _beeps(2.0, seed=99), RATE)
+    found = detector.score(tmp_path / "beeps.wav")
+    assert isinstance(found, Detection)
+    assert found.verdict == "no_speech" or "out_of_domain" in found.reasons
+    spoken = [detector.score(path) for path in sorted(voices.rglob("*.wav"))]
+    unfamiliar = [r for r in spoken if isinstance(r, Detection) and "out_of_domain" in r.reasons]
+    assert len(unfamiliar) <= len(spoken) // 10
+
+
+def _beeps(seconds: float, seed: int) -> npt.NDArray[np.float32]:
+    """Return tones that go on and off, over a faint hiss."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * RATE)) / RATE
+    tone = np.sin(2 * np.pi * rng.uniform(300, 2_000) * time) * (np.sin(2 * np.pi * rng.uniform(2, 6) * time) > 0)
+    return np.asarray(0.3 * tone + 1e-3 * noise(seconds, seed=seed), dtype=np.float32)
+
+
+def test_sounds_without_speech_need_a_member_that_learns_from_them(
+    voices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A linear kernel knows no familiarity: that is said before any work."""
+    no_work(monkeypatch)
+    (member,) = RECIPE.members
+    linear = dataclasses.replace(member, options=dataclasses.replace(member.options, kernel="linear"))
+    with pytest.raises(DataError, match=r"non_speech: no member of the recipe .* leave them out"):
+        train(read_dataset(voices), dataclasses.replace(RECIPE, members=(linear,)), None, non_speech=(noise(0.5),))
+
+
 # --- repeatability ---------------------------------------------------------------------------------------------
 
 

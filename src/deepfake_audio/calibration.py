@@ -36,6 +36,7 @@ _FALSE_ALARMS, _MISSES = 0.01, 0.05
 # This share of the recordings held out may be taken for something unlike them all. They are speech of groups that were
 # not learnt from, so about as many verdicts on new speech are lost; a larger share would find more that is no speech.
 _UNFAMILIAR = 0.01
+_UNLIKE_SPEECH = 0.02
 
 
 @dataclass(frozen=True)
@@ -149,15 +150,17 @@ def operating_points(genuine: npt.NDArray[np.float64], deepfake: npt.NDArray[np.
     }
 
 
-def familiarity_threshold(familiarity: npt.NDArray[np.float64]) -> float:
+def familiarity_threshold(familiarity: npt.NDArray[np.float64], *, learnt: bool = False) -> float:
     """
     Return below what a recording is too unlike those that were learnt from.
 
     Args:
         familiarity: Of the recordings held out, shape (n,).
+        learnt: Whether it was learnt from recordings without speech too, and so means enough to refuse more.
     """
+    share = _UNLIKE_SPEECH if learnt else _UNFAMILIAR
     # The lower of two neighbours: never more than the share lies below it.
-    return float(np.percentile(familiarity, 100 * _UNFAMILIAR, method="lower"))
+    return float(np.percentile(familiarity, 100 * share, method="lower"))
 
 
 def p_deepfake(llr_genuine: float, prior: float = PRIOR_DEEPFAKE) -> float:

@@ -25,7 +25,7 @@ from deepfake_audio.parallel import ordered_map
 from deepfake_audio.speech import Stretch, cut_windows, speech_stretches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from deepfake_audio.augment import Augmentation
     from deepfake_audio.datasets import Dataset, Utterance
@@ -271,7 +271,9 @@ class Features:
     rows: npt.NDArray[np.int64]
     sizes: tuple[int, ...]
 
-    def examples(self, utterances: Sequence[Utterance], chosen: npt.NDArray[np.bool_]) -> Examples:
+    def examples(
+        self, utterances: Sequence[Utterance], chosen: npt.NDArray[np.bool_], non_speech: FloatArray | None = None
+    ) -> Examples:
         """Return the examples of the chosen utterances; the windows of an utterance share its weight."""
         of_chosen = np.zeros(len(utterances))
         of_chosen[chosen] = balanced_weights([u for u, is_chosen in zip(utterances, chosen, strict=True) if is_chosen])
@@ -279,7 +281,7 @@ class Features:
         rows = self.rows[windows]
         weights = of_chosen[rows] / np.bincount(self.rows)[rows]
         is_bonafide = np.array([u.is_bonafide for u in utterances])[rows]
-        return Examples(self.values, windows, is_bonafide, weights / weights.mean(), self.sizes)
+        return Examples(self.values, windows, is_bonafide, weights / weights.mean(), self.sizes, non_speech)
 
 
 @dataclass(frozen=True)
@@ -306,8 +308,15 @@ class ExampleMaker:
     def windows(self, row: int) -> FloatArray:
         """Return all windows of a recording, as the detector would cut them."""
         signal = np.array(self.speech.signals()[self.speech.ends[row] : self.speech.ends[row + 1]])
-        cut = cut_windows([Stretch(0, signal)], self.sample_rate, self.window, self.window)
-        return np.stack([window.signal for window in cut])
+        return np.stack(list(self._cut([Stretch(0, signal)])))
+
+    def windows_of(self, signal: FloatArray) -> list[FloatArray]:
+        """Return what the detector would take for windows of speech in a signal, none where it would find none."""
+        return list(self._cut(speech_stretches([signal], self.sample_rate)))
+
+    def _cut(self, stretches: Iterable[Stretch]) -> Iterator[FloatArray]:
+        for window in cut_windows(stretches, self.sample_rate, self.window, self.window):
+            yield window.signal
 
     def features(
         self, specs: tuple[FeatureSpec, ...], copies: int, augmentation: Augmentation, progress: Progress, stage: str

@@ -48,6 +48,7 @@ from deepfake_audio.examples import (
     require_both_classes,
     silent,
 )
+from deepfake_audio.features import extract
 from deepfake_audio.files import replacing, require_writable
 from deepfake_audio.metrics import calibration_error, cllr, decisions, eer, mean_eer
 from deepfake_audio.modelfile import ModelMetadata, write_model
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from deepfake_audio.recipe import Member, Recipe
 
 FloatArray = npt.NDArray[np.float64]
-# Recorded noise and rooms by their kinds, "noises" and "rooms".
+# Recorded noise, rooms and sounds without speech by their kinds, "noises", "rooms" and "non_speech".
 Recorded = dict[str, tuple[npt.NDArray[np.float32], ...]]
 
 # Verdicts between odds of 2 to 1 for either side are inconclusive.
@@ -124,6 +125,7 @@ class _Data:
     parts: tuple[int, ...]
     log_dir: Path | None
     progress: Progress
+    non_speech: _NonSpeech | None = None
 
     @property
     def utterances(self) -> list[Utterance]:
@@ -136,6 +138,35 @@ class _Data:
 
 
 @dataclass(frozen=True)
+class _NonSpeech:
+    """
+    Windows that the detector takes for speech in recordings in which nobody speaks.
+
+    Attributes:
+        windows: Shape (n_windows, window).
+        rows: The recording of each window, counted from 0, shape (n_windows,).
+        assigned: The part of each recording: neighbours, which are often alike, are held out together.
+    """
+
+    windows: npt.NDArray[np.float32]
+    rows: npt.NDArray[np.int64]
+    assigned: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, signals: Sequence[npt.NDArray[np.float32]], maker: ExampleMaker, n_parts: int) -> _NonSpeech | None:
+        """Cut recordings; None where there are none, or none in which the detector would find speech."""
+        cut = [windows for windows in map(maker.windows_of, signals) if windows]
+        if not cut:
+            return None
+        rows = np.repeat(np.arange(len(cut)), [len(windows) for windows in cut])
+        return cls(np.concatenate(cut), rows, np.arange(len(cut)) * n_parts // len(cut))
+
+    def held_out(self, part: int | None) -> npt.NDArray[np.bool_]:
+        """Return which windows are not learnt from when a part is held out."""
+        return np.equal(self.assigned[self.rows], -1 if part is None else part)
+
+
+@dataclass(frozen=True)
 class _Learnt:
     """
     What became of one member.
@@ -144,6 +175,7 @@ class _Learnt:
         classifiers: Those that the model is made of.
         scores: Of all recordings, NaN where none was held out, shape (n,).
         familiarity: The same; None if the backend does not know it.
+        non_speech: The familiarity of recordings without speech, NaN where not held out; None where it was not learnt.
         facts: Of each classifier that was trained.
         difference: The largest between a classifier and its graph.
     """
@@ -151,6 +183,7 @@ class _Learnt:
     classifiers: list[Any]
     scores: FloatArray
     familiarity: FloatArray | None
+    non_speech: FloatArray | None
     facts: list[dict[str, Any]]
     difference: float
 
@@ -164,6 +197,7 @@ def train(  # noqa: PLR0913 - what is not a choice of the recipe
     jobs: int = 1,
     noises: Sequence[npt.NDArray[np.float32]] = (),
     rooms: Sequence[npt.NDArray[np.float32]] = (),
+    non_speech: Sequence[npt.NDArray[np.float32]] = (),
     cache: Path | None = None,
     log_dir: Path | None = None,
     progress: Progress = silent,
@@ -181,6 +215,7 @@ def train(  # noqa: PLR0913 - what is not a choice of the recipe
         noises: Recorded noise for the changed copies, as ``examples.read_recorded`` gives it; without any it is made
             on the spot.
         rooms: Recorded impulse responses of rooms, likewise.
+        non_speech: Recordings in which nobody speaks, likewise; what is like them will get no verdict.
         cache: A directory that keeps features for further runs; None forgets them.
         log_dir: Where TensorBoard logs go.
         progress: Told how it goes.
@@ -193,9 +228,11 @@ def train(  # noqa: PLR0913 - what is not a choice of the recipe
     """
     for member in recipe.members:
         require_extra(load_backend(member.backend))
-    recorded = {"noises": tuple(noises), "rooms": tuple(rooms)}
+    recorded = {"noises": tuple(noises), "rooms": tuple(rooms), "non_speech": tuple(non_speech)}
     _require_effect(recipe, recorded)
-    augmentations = [Augmentation(member.augmentation, **recorded) for member in recipe.members]
+    augmentations = [
+        Augmentation(member.augmentation, recorded["noises"], recorded["rooms"]) for member in recipe.members
+    ]
     for path in (output, record_path(output)) if output is not None else ():
         require_writable(path)
     for directory in (cache, log_dir):
@@ -214,14 +251,15 @@ def train(  # noqa: PLR0913 - what is not a choice of the recipe
         store = FeatureStore(cache or Path(temporary))
         maker = ExampleMaker(speech, sample_rate, recipe.window_samples, recipe.seed, jobs, store)
         assigned = divide(speech.utterances, recipe.seed, speech.hashes, parts)
-        data = _Data(maker, assigned, tuple(range(parts or 1)), log_dir, progress)
+        silence = _NonSpeech.of(recorded["non_speech"], maker, len(np.unique(assigned)))
+        data = _Data(maker, assigned, tuple(range(parts or 1)), log_dir, progress, silence)
         learnt = [
             _learnt(data, member, augmentation, recipe.seed, refit=output is not None)
             for member, augmentation in zip(recipe.members, augmentations, strict=True)
         ]
         clock.lap("training")
         weights, calibration, held_out = _calibrated(data, np.stack([one.scores for one in learnt], axis=1))
-        facts = {
+        facts: dict[str, Any] = {
             "data": _data_facts(dataset, data),
             "recorded": _recorded_facts(recorded),
             "held_out": held_out.figures(),
@@ -230,7 +268,10 @@ def train(  # noqa: PLR0913 - what is not a choice of the recipe
             "weights": [round(weight, 4) for weight in weights],
         }
     used = [one for one, weight in zip(learnt, weights, strict=True) if weight]
-    metadata = _metadata(recipe, calibration, _least_familiarity(data, used), held_out, facts)
+    least = _least_familiarity(data, used)
+    if least is not None and (refused := _refused(used, least)):
+        facts["held_out"] = {**held_out.figures(), "non_speech": refused}
+    metadata = _metadata(recipe, calibration, least, held_out, facts)
     sha256 = ""
     if output is not None:
         branches = [
@@ -255,13 +296,23 @@ def _require_directory(path: Path) -> None:
 
 
 def _require_effect(recipe: Recipe, recorded: Recorded) -> None:
-    """Refuse recorded noise or rooms that no member's copies would ever meet."""
+    """Refuse recorded noise or rooms that no member's copies would ever meet, and sounds that nobody learns from."""
+    if recorded["non_speech"]:
+        _require_familiarity(recipe)
     for kind, change in (("noises", "noise"), ("rooms", "room")):
         if recorded[kind] and not any(m.copies and m.augmentation.get(change) for m in recipe.members):
             raise DataError(
                 f"{kind}: the recipe {recipe.name!r} makes no copies with the change {change!r}, so they would have no "
                 "effect; ask for copies, or leave them out"
             )
+
+
+def _require_familiarity(recipe: Recipe) -> None:
+    if not any(m.backend == "svm" and getattr(m.options, "kernel", "") == "rbf" for m in recipe.members):
+        raise DataError(
+            f"non_speech: no member of the recipe {recipe.name!r} tells how familiar a recording is, as the backend "
+            "svm with the kernel rbf does, so these recordings would have no effect; leave them out"
+        )
 
 
 def record_path(model: Path) -> Path:
@@ -290,12 +341,16 @@ def _learnt(data: _Data, member: Member, augmentation: Augmentation, seed: int, 
         member.specs, member.copies, augmentation, data.progress, f"features ({member.backend})"
     )
     scores, familiarity = np.full((2, len(data.utterances)), np.nan)
+    others = data.non_speech
+    unheard = None if others is None else np.full(len(others.windows), np.nan)
+    unlike = None if others is None else extract(others.windows, member.specs, batch_size=4)
     some = _some_windows(data)
     classifiers, facts, differences = [], [], []
     last = [None] if backend.REFIT and refit else []
     for part in [*data.parts, *last]:
         held_out = data.assigned == part if part is not None else np.zeros(len(scores), dtype=bool)
-        trained = _trained(data, member, features, seed, held_out)
+        sounds = None if others is None or unlike is None else unlike[~others.held_out(part)]
+        trained = _trained(data, member, features, seed, held_out, sounds)
         graph = assembled([Branch(member.specs, [trained.onnx])], data.maker.window)
         differences.append(require_equal(graph, trained, member.specs, some))
         classifiers.append(trained.onnx)
@@ -307,9 +362,19 @@ def _learnt(data: _Data, member: Member, augmentation: Augmentation, seed: int, 
             if found.familiarity is not None:
                 familiarity[row] = found.familiarity.mean()
             data.progress(f"scoring what was held out ({member.backend})", number, len(rows))
+        if others is not None and unheard is not None and others.held_out(part).any():
+            found = score(others.windows[others.held_out(part)])
+            unheard[others.held_out(part)] = np.nan if found.familiarity is None else found.familiarity
     kept = classifiers[-1:] if last else classifiers
     known = None if trained.familiarity is None else familiarity
-    return _Learnt(kept, scores, known, facts, max(differences))
+    return _Learnt(kept, scores, known, _of_recordings(others, unheard), facts, max(differences))
+
+
+def _of_recordings(others: _NonSpeech | None, familiarity: FloatArray | None) -> FloatArray | None:
+    """Return the mean over the windows of each recording without speech."""
+    if others is None or familiarity is None:
+        return None
+    return np.bincount(others.rows, familiarity) / np.bincount(others.rows)
 
 
 def _some_windows(data: _Data) -> npt.NDArray[np.float32]:
@@ -318,7 +383,14 @@ def _some_windows(data: _Data) -> npt.NDArray[np.float32]:
     return np.concatenate([data.maker.windows(row)[:1] for row in np.unique(rows).tolist()])
 
 
-def _trained(data: _Data, member: Member, features: Features, seed: int, held_out: npt.NDArray[np.bool_]) -> Trained:
+def _trained(
+    data: _Data,
+    member: Member,
+    features: Features,
+    seed: int,
+    held_out: npt.NDArray[np.bool_],
+    non_speech: npt.NDArray[np.float32] | None,
+) -> Trained:
     part = f"part {data.assigned[held_out][0] + 1}" if held_out.any() else "all"
     stage = f"training ({member.backend}, {f'without {part}' if held_out.any() else 'on all'})"
     run = Run(
@@ -327,7 +399,7 @@ def _trained(data: _Data, member: Member, features: Features, seed: int, held_ou
         functools.partial(data.progress, stage),
     )
     return load_backend(member.backend).train(
-        features.examples(data.utterances, ~held_out),
+        features.examples(data.utterances, ~held_out, non_speech),
         features.examples(data.utterances, held_out) if held_out.any() else None,
         member.options,
         run,
@@ -360,6 +432,16 @@ def _calibrated(data: _Data, scores: FloatArray) -> tuple[list[float], Calibrati
     return weights.tolist(), calibration, _judged(utterances, llr, assigned)
 
 
+def _refused(used: list[_Learnt], least: float) -> dict[str, Any]:
+    """Return how many recordings without speech were held out, and the share of them that gets no verdict."""
+    known = [one.non_speech for one in used if one.familiarity is not None and one.non_speech is not None]
+    if not known:
+        return {}
+    familiarity = np.mean(known, axis=0)
+    familiarity = familiarity[np.isfinite(familiarity)]
+    return {"n": len(familiarity), "refused": round(float(np.mean(familiarity < least)), 4)}
+
+
 def _least_familiarity(data: _Data, used: list[_Learnt]) -> float | None:
     """
     Return below what familiarity a recording is unlike what the model knows; None if no member can tell.
@@ -369,7 +451,7 @@ def _least_familiarity(data: _Data, used: list[_Learnt]) -> float | None:
     recordings.
     """
     known = [one.familiarity[data.held_out] for one in used if one.familiarity is not None]
-    return familiarity_threshold(np.mean(known, axis=0)) if known else None
+    return familiarity_threshold(np.mean(known, axis=0), learnt=data.non_speech is not None) if known else None
 
 
 def _judged(utterances: list[Utterance], llr: FloatArray, assigned: npt.NDArray[np.int64]) -> HeldOut:

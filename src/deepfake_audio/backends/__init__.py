@@ -49,6 +49,8 @@ class Examples:
         is_bonafide: Shape (n_windows,).
         weights: How much each window counts, with a mean of 1, shape (n_windows,).
         sizes: How many numbers of a vector each kind of features gave, in order; empty for pictures.
+        non_speech: Features of windows in which nobody speaks, shape (n_others, *feature_shape), for backends that tell
+            how familiar a window is; None where no such recordings were given.
     """
 
     features: FloatArray
@@ -56,6 +58,7 @@ class Examples:
     is_bonafide: npt.NDArray[np.bool_]
     weights: npt.NDArray[np.float64]
     sizes: tuple[int, ...] = ()
+    non_speech: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ bounded number of landmarks among the training windows (Nystroem's method, Willi
 model file does not grow with the data.
 
 The radial kernel also tells how familiar a window is: its mean over the landmarks, from 0 (unlike all of them) to 1.
+Where recordings of noise, music and the like are given, familiarity is learnt instead: a second least-squares machine
+on the same kernel tells speech of either class (towards 1) from these (towards -1), and from whatever is far from both.
 """
 
 from __future__ import annotations
@@ -52,6 +54,8 @@ LOSSES = ("squares", "hinge")
 _MOST_DEVIATIONS = 6.0
 # Eigenvalues of the landmarks' kernel below this share of the largest carry nothing but rounding.
 _SMALLEST_EIGENVALUE = 1e-6
+# How stiff the machine is that tells speech from what is none: of 0.1, 1 and 10 this refused most of unheard sounds.
+_STIFFNESS = 1.0
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,11 @@ def train(examples: Examples, held_out: Examples | None, options: Options, run: 
     machine = _machine(options, run.seed).fit(values @ whiten, is_bonafide, sample_weight=weights)
     slopes = np.asarray(whiten @ np.ravel(machine.coef_), dtype=np.float32)
     offset = float(np.ravel(machine.intercept_)[0])
+    # How much each landmark says of familiarity, and a constant.
+    likeness, likeness_offset = np.full(len(chosen), 1 / len(chosen), dtype=np.float32), 0.0
+    if examples.non_speech is not None:
+        others = _kernel(kinds, np.split(examples.non_speech, np.cumsum(sizes)[:-1], axis=1), options)
+        likeness, likeness_offset = _apart(values[:n_plain] @ whiten, examples.weights, others @ whiten, whiten)
     run.report(2, 2, "fitted")
 
     def kernel(rows: FloatArray) -> FloatArray:
@@ -150,12 +159,13 @@ def train(examples: Examples, held_out: Examples | None, options: Options, run: 
         return np.asarray(kernel(rows) @ slopes + offset, dtype=np.float64)
 
     def familiarity(rows: FloatArray) -> npt.NDArray[np.float64]:
-        return np.asarray(kernel(rows).mean(axis=1), dtype=np.float64)
+        return np.asarray(kernel(rows) @ likeness + likeness_offset, dtype=np.float64)
 
     facts = {"n_windows": len(features), "n_landmarks": len(chosen), "n_kinds": len(kinds)}
     # A linear kernel is no measure of likeness: it grows with the distance from the centre.
     known = familiarity if options.kernel == "rbf" else None
-    return Trained(_to_onnx(kinds, sizes, slopes, offset, options), score, facts, known)
+    weighings = [(slopes, offset)] if known is None else [(slopes, offset), (likeness, likeness_offset)]
+    return Trained(_to_onnx(kinds, sizes, weighings, options), score, facts, known)
 
 
 def _machine(options: Options, seed: int) -> Any:
@@ -203,7 +213,44 @@ def _whitening(kernel: FloatArray) -> npt.NDArray[np.float64]:
     return whitening
 
 
-def _to_onnx(kinds: list[_Kind], sizes: tuple[int, ...], slopes: FloatArray, offset: float, options: Options) -> Any:
+def _apart(
+    speech: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+    others: npt.NDArray[np.float64],
+    whiten: npt.NDArray[np.float64],
+) -> tuple[FloatArray, float]:
+    """
+    Tell speech from what is none, both weighing the same.
+
+    Args:
+        speech: Coordinates of windows of speech, shape (n, n_coordinates).
+        weights: Of these windows, with a mean of 1.
+        others: Coordinates of windows without speech.
+        whiten: What gave coordinates from the kernel, shape (n_landmarks, n_coordinates).
+
+    Returns:
+        How much the kernel at each landmark counts, and a constant: about 1 for speech, about -1 for others.
+    """
+    from sklearn.linear_model import Ridge
+
+    targets = np.repeat([1.0, -1.0], [len(speech), len(others)])
+    weighing = np.concatenate([weights, np.full(len(others), weights.sum() / len(others))])
+    machine = Ridge(_STIFFNESS, solver="cholesky").fit(np.concatenate([speech, others]), targets, weighing)
+    return np.asarray(whiten @ machine.coef_, dtype=np.float32), float(machine.intercept_)
+
+
+def _to_onnx(
+    kinds: list[_Kind], sizes: tuple[int, ...], weighings: list[tuple[FloatArray, float]], options: Options
+) -> Any:
+    """
+    Write kernel and machines as a graph.
+
+    Args:
+        kinds: The kinds of features.
+        sizes: How many numbers each of them has.
+        weighings: How much each landmark counts, and a constant, for `score` and, if there are two, `familiarity`.
+        options: Choices of this backend.
+    """
     import onnx
 
     nodes: list[Any] = []
@@ -235,10 +282,10 @@ def _to_onnx(kinds: list[_Kind], sizes: tuple[int, ...], slopes: FloatArray, off
             values = add("Exp", add("Mul", distance, constant(np.float32(-options.gamma))))
         kernels.append(values)
     kernel = add("Mean", *kernels)
-    weighted = add("MatMul", kernel, constant(slopes[:, np.newaxis]))
-    outputs = {"score": add("Squeeze", add("Add", weighted, constant(np.float32(offset))), axis)}
-    if options.kernel == "rbf":
-        outputs["familiarity"] = add("ReduceMean", kernel, axes=[1], keepdims=0)
+    outputs = {}
+    for name, (slopes, offset) in zip(("score", "familiarity"), weighings, strict=False):
+        weighted = add("MatMul", kernel, constant(slopes[:, np.newaxis]))
+        outputs[name] = add("Squeeze", add("Add", weighted, constant(np.float32(offset))), axis)
     nodes += [onnx.helper.make_node("Identity", [tensor], [name]) for name, tensor in outputs.items()]
     kind_of = onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(

@@ -102,6 +102,14 @@ def train(
             metavar="DIR",
         ),
     ] = None,
+    non_speech: Annotated[
+        Path | None,
+        typer.Option(
+            help="A directory of recordings without speech (searched recursively), such as noise, music and animals: "
+            "what is like them will be `inconclusive`, out_of_domain. For the backend svm.",
+            metavar="DIR",
+        ),
+    ] = None,
     layout: LayoutName = "auto",
     partition: Annotated[
         str | None,
@@ -171,8 +179,9 @@ def train(
     if plot_architecture is not None:
         refuse_overwriting(plot_architecture, [str(path) for path in (data, output, recipe, runs) if path is not None])
         _require_one_network(chosen, plot_architecture)
-    noise, responses = (
-        () if directory is None else read_recorded(directory, chosen.sample_rate) for directory in (noises, rooms)
+    noise, responses, others = (
+        () if directory is None else read_recorded(directory, chosen.sample_rate)
+        for directory in (noises, rooms, non_speech)
     )
     dataset = read_dataset(data, layout, partition, ("train",), column, quiet=quiet)
     if plot_architecture is not None:
@@ -186,6 +195,7 @@ def train(
             jobs=jobs or usable_cores(),
             noises=noise,
             rooms=responses,
+            non_speech=others,
             cache=cache,
             log_dir=log_dir,
             progress=progress,

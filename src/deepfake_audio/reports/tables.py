@@ -67,13 +67,18 @@ def write_training(run: TrainingRun, stream: TextIO) -> None:
     for number, (counts, rate) in enumerate(zip(data["parts"], held_out.parts, strict=True), start=1):
         table.add_row(f"held out, part {number}", f"{_counts(counts)}: EER {percent(rate)}")
     table.add_row("on what was held out", f"{held_out.n:,} recordings")
-    for name, value in (
+    told = [
         ("  EER / mean over sources", f"{percent(held_out.eer)} / {percent(held_out.mean_eer) or 'none has both'}"),
         ("  balanced accuracy", percent(held_out.balanced_accuracy)),
         ("  Cllr / calibration error", f"{held_out.cllr:.3f} bits / {held_out.calibration_error:.3f}"),
+    ]
+    if sounds := run.metadata.training["held_out"].get("non_speech"):
+        told.append(("  without speech", f"{sounds['n']:,} recordings, {percent(sounds['refused'])} get no verdict"))
+    told += [
         ("ONNX equals the original within", f"{run.metadata.training['onnx_difference']:g}"),
         ("seconds", ", ".join(f"{name} {seconds:.0f}" for name, seconds in run.seconds.items())),
-    ):
+    ]
+    for name, value in told:
         table.add_row(name, value)
     if run.model:
         table.add_row("model", Text(f"{run.model} ({run.metadata.name}, SHA-256 {run.sha256[:16]}...)"))
