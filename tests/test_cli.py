@@ -39,7 +39,7 @@ from deepfake_audio.modelfile import read_model, write_model
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMMANDS = ("predict", "evaluate", "train", "runs", "synthesize", "inspect")
+COMMANDS = ("predict", "evaluate", "train", "runs", "synthesize", "inspect", "analyze")
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
 

@@ -26,7 +26,7 @@ from deepfake_audio.recipe import Recipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-COMMANDS = (cli.predict, cli.evaluate, cli.train, cli.runs_, cli.synthesize, cli.inspect)
+COMMANDS = (cli.predict, cli.evaluate, cli.train, cli.runs_, cli.synthesize, cli.inspect, cli.analyze)
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 OPTIONS = re.compile(r"(?<=<!-- options: )([^>]*-->\n)(.*?)(?=<!-- end of options -->)", re.DOTALL)
@@ -99,7 +99,7 @@ def test_options_are_those_of_the_tool() -> None:
 
 def test_every_parameter_has_help() -> None:
     """No option is left without a word on what it does."""
-    assert [command.callback for command in cli.app.registered_commands] == list(COMMANDS)
+    assert [command.callback for command in cli.app.registered_commands if not command.hidden] == list(COMMANDS)
     assert [(c.__name__, name) for c in COMMANDS for name, _, declared, _ in _parameters(c) if not declared.help] == []
 
 

@@ -244,7 +244,8 @@ def test_about_a_hundredth_of_what_was_held_out_is_unfamiliar(voices: Path, monk
     """The threshold is a percentile of all recordings held out, each a mean over its windows and over the members."""
     measured: list[npt.NDArray[np.float64]] = []
 
-    def kept(familiarity: npt.NDArray[np.float64]) -> float:
+    def kept(familiarity: npt.NDArray[np.float64], *, learnt: bool) -> float:
+        assert not learnt
         measured.append(familiarity)
         return familiarity_threshold(familiarity)
 
