@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from deepfake_audio import __version__
+from deepfake_audio.cli.analyze import analysis_ranges, analyze
 from deepfake_audio.cli.evaluate import evaluate
 from deepfake_audio.cli.inspect import inspect
 from deepfake_audio.cli.options import EXIT_CODES, state
@@ -56,6 +57,8 @@ for _command in (predict, evaluate, train):
 app.command("runs", epilog=EXIT_CODES)(runs_)
 app.command(epilog=EXIT_CODES)(synthesize)
 app.command(epilog=EXIT_CODES)(inspect)
+app.command(epilog=EXIT_CODES)(analyze)
+app.command(epilog=EXIT_CODES, hidden=True)(analysis_ranges)
 
 
 def main() -> None:
