@@ -16,6 +16,7 @@ import typer
 
 from deepfake_audio import __version__
 from deepfake_audio.cli.analyze import analysis_ranges, analyze
+from deepfake_audio.cli.app import app_
 from deepfake_audio.cli.evaluate import evaluate
 from deepfake_audio.cli.inspect import inspect
 from deepfake_audio.cli.options import EXIT_CODES, state
@@ -59,6 +60,7 @@ app.command(epilog=EXIT_CODES)(synthesize)
 app.command(epilog=EXIT_CODES)(inspect)
 app.command(epilog=EXIT_CODES)(analyze)
 app.command(epilog=EXIT_CODES, hidden=True)(analysis_ranges)
+app.command("app", epilog=EXIT_CODES)(app_)
 
 
 def main() -> None:
