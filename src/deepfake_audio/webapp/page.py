@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import streamlit as st
 
 from deepfake_audio.analysis import NotAnalysed
-from deepfake_audio.datasets import AUDIO_SUFFIXES
 from deepfake_audio.detector import Detector, Skipped
 from deepfake_audio.modelfile import SHIPPED
 from deepfake_audio.webapp import pictures, results, words
@@ -58,18 +57,19 @@ def forget_others(uploads: list[Upload]) -> None:
 
 def choose_recordings() -> list[Upload]:
     """Show the ways in; return what came through them."""
-    files = st.file_uploader(
-        f"Recordings: wav, flac, mp3, ogg, opus, aiff and others, up to {MAX_UPLOAD_MEGABYTES} MB and "
-        f"{results.MAX_HOURS:g} hours each",
-        type=sorted(suffix[1:] for suffix in AUDIO_SUFFIXES),
+    from_files, from_microphone, from_us = st.tabs(["Upload", "Microphone", "Example"])
+    # Any file may come: what is no recording gets a better answer than one about its suffix.
+    files = from_files.file_uploader(
+        f"Wav, flac, mp3, ogg, opus or aiff, up to {MAX_UPLOAD_MEGABYTES} MB and {results.MAX_HOURS:g} hours each",
         accept_multiple_files=True,
         help="m4a, webm, mp4 and other containers need the extra `media` where this page runs: "
         "`pip install 'deepfake-audio[media]'`",
     )
-    spoken = st.audio_input(
-        "Or record with the microphone", help="Browsers allow it on this computer, and elsewhere only over https."
+    spoken = from_microphone.audio_input(
+        "Speak for some seconds", help="Browsers allow it on this computer, and elsewhere only over https."
     )
-    with_example = st.toggle("Try it with an example", key="example", help=words.EXAMPLE)
+    with_example = from_us.toggle("Judge the example", key="example")
+    from_us.caption(words.EXAMPLE)
     if len(files) > MOST_UPLOADS:
         st.warning(
             f"These are {len(files)} recordings; the first {MOST_UPLOADS} are looked at. "
@@ -237,8 +237,8 @@ def show_downloads(decided: list[Detection | Skipped]) -> None:
 
 def show_page() -> None:
     """Show everything."""
-    st.set_page_config(page_title="deepfake-audio", page_icon=":material/graphic_eq:", layout="centered")
-    st.title("Deepfake audio", anchor=False)
+    st.set_page_config(page_title="deepfake-audio", page_icon=words.ICON, layout="centered")
+    st.title("Is this voice real?", anchor=False)
     st.markdown(words.INTRODUCTION)
     uploads = choose_recordings()
     detector, threshold = choose_decision()

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from deepfake_audio.webapp.results import FloatArray
 
 # Narrow, so that its letters can still be read where a phone shrinks it.
-_WIDTH_INCHES = 5.2
+_WIDTH_INCHES = 4.6
+_BELOW_INCHES = 0.45
 
 
 def over_time(detection: Detection, signal: FloatArray, threshold: float, margin: float) -> bytes:
@@ -90,6 +91,9 @@ def _png(panels: list[Callable[[Any], Any]], heights: list[float] | None = None)
     from deepfake_audio.plots.recording import recording_figure
 
     figure = recording_figure(panels, heights=heights, width=_WIDTH_INCHES)
+    for legend in filter(None, (ax.get_legend() for ax in figure.axes)):
+        # Below the last panel, which alone has one: beside it, it would make all else smaller.
+        legend.set_bbox_to_anchor((0.0, -_BELOW_INCHES / legend.axes.bbox.height * DPI), legend.axes.transAxes)
     stream = io.BytesIO()
     with style():
         figure.savefig(stream, format="png", dpi=DPI, bbox_inches="tight", facecolor="white")

@@ -17,7 +17,7 @@ VERDICTS = {
     "genuine": (
         "Genuine",
         ":material/record_voice_over:",
-        "blue",
+        "green",
         "It sounds like the recordings of people that the model knows.",
     ),
     "deepfake": (
@@ -52,9 +52,13 @@ MODELS = {
 }
 
 INTRODUCTION = """
-Is this voice real? Drop a recording of speech here, and see whether it sounds **genuine** or like a **deepfake**:
-text-to-speech, voice cloning, voice conversion.
+Hear whether a recording of speech is **genuine** or a **deepfake**: text-to-speech, voice cloning, voice conversion.
 """
+# Drawn here, since Streamlit would have the browser fetch a named icon from another site.
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16" width="64" height="64">'
+    '<path stroke="#D55E00" stroke-width="2" stroke-linecap="round" d="M2 7v2M5 4v8M8 2v12M11 5v6M14 7v2"/></svg>'
+)
 PRIVACY = """
 - Recordings go to the computer that runs this page, and no further. The model runs there; nothing is asked of the
   internet.
