@@ -289,7 +289,7 @@ def test_svm_learns_what_is_no_speech() -> None:
     """Windows given as no speech, and new ones like them, are unfamiliar; speech stays familiar; no score changes."""
     svm = load_backend("svm")
     plain = examples(svm, 640)
-    sounds = unseen(svm, 120, seed=5) * -1.5 + 1.0
+    sounds = np.asarray(1.0 - 1.5 * unseen(svm, 120, seed=5), dtype=np.float32)
     known = dataclasses.replace(plain, non_speech=sounds[:60])
     before, result = trained(svm, plain), trained(svm, known)
     assert result.familiarity is not None

@@ -26,7 +26,7 @@ from deepfake_audio.recipe import Recipe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-COMMANDS = (cli.predict, cli.evaluate, cli.train, cli.runs_, cli.synthesize, cli.inspect, cli.analyze)
+COMMANDS = (cli.predict, cli.evaluate, cli.train, cli.runs_, cli.synthesize, cli.inspect, cli.analyze, cli.app_)
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 OPTIONS = re.compile(r"(?<=<!-- options: )([^>]*-->\n)(.*?)(?=<!-- end of options -->)", re.DOTALL)

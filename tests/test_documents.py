@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deepfake_audio.shortcuts import Joint, Shortcut, ShortcutCheck
 
 from deepfake_audio.datasets import Label, Utterance
 from deepfake_audio.detector import ModelRef
 from deepfake_audio.evaluation import Trials, compare, evaluate
 from deepfake_audio.reports.assessment import Assessment, Section, sections
 from deepfake_audio.reports.documents import markdown, page, write_text
+from deepfake_audio.shortcuts import Joint, Shortcut, ShortcutCheck
 from deepfake_audio.stress import StressRow
 
 ODD = "<img src=x onerror=alert(1)>|*_`[x](y)\n"
@@ -43,7 +43,7 @@ SHORTCUTS = ShortcutCheck(
     (),
     (
         Shortcut("leading silence", "s", 0.1, 0.4, "spoof", 0.9, 0.62, 0.15, tells_apart=True),
-        Shortcut("file format", "", "wav", "mp3", "", 0.5, 0.62, 0.5, tells_apart=False),
+        Shortcut("file format", "", "wav", "mp3", None, 0.5, 0.62, 0.5, tells_apart=False),
     ),
     Joint(5, "group", auc=0.95, chance_auc=0.62, eer=0.12, tells_apart=True),
 )
@@ -108,7 +108,7 @@ def test_sections_without_extras() -> None:
 def test_all_forms_say_the_same(form: str) -> None:
     """Every title, header, cell and sentence of every section is in each form."""
     found = assessment()
-    written = {"text": text, "markdown": lambda a: markdown(a, {}), "html": lambda a: page(a, {})}[form](found)
+    written = {"text": text(found), "markdown": markdown(found, {}), "html": page(found, {})}[form]
     written = re.sub(r"\s+", " ", visible(written) if form == "html" else written.replace("\\", ""))
     for section in sections(found):
         for words in (section.title, *section.text, *(cell for row in section.rows for cell in row)):

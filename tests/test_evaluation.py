@@ -109,7 +109,7 @@ def test_verdicts() -> None:
     """Four of six verdicts are conclusive, and one of these four is wrong."""
     found = evaluated(UTTERANCES, RESULTS)
     assert found.verdicts == Verdicts(
-        {"genuine": (1, 0), "deepfake": (1, 2), "inconclusive": (1, 1)}, pytest.approx(4 / 6), pytest.approx(1 / 4)
+        {"genuine": (1, 0), "deepfake": (1, 2), "inconclusive": (1, 1)}, coverage=4 / 6, error_rate=1 / 4
     )
 
 

@@ -95,7 +95,10 @@ def test_few_groups_make_fewer_parts() -> None:
 @pytest.mark.parametrize("field", ["source", "speaker"])
 def test_what_stands_in_for_a_group(field: str) -> None:
     """Where there are no groups, sources stay together, or else speakers."""
-    made = [Utterance(u.path, u.label, u.utterance_id, **{field: u.group}) for u in utterances(10)]
+    made = []
+    for u in utterances(10):
+        instead: dict[str, Any] = {field: u.group}
+        made.append(Utterance(u.path, u.label, u.utterance_id, **instead))
     assigned = divide(made, 0).tolist()
     assert len({(getattr(u, field), part) for u, part in zip(made, assigned, strict=True)}) == 10
 

@@ -26,6 +26,8 @@ from deepfake_audio.cli.train import runs_, train
 from deepfake_audio.errors import DeepfakeAudioError
 from deepfake_audio.streams import prepare_streams, say
 
+__all__ = ["analyze", "app", "app_", "evaluate", "inspect", "main", "predict", "runs_", "synthesize", "train"]
+
 app = typer.Typer(
     name="deepfake-audio",
     help="Tell genuine speech from audio deepfakes: offline, with a model that ships inside.",

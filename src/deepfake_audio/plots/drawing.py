@@ -72,9 +72,7 @@ _LOCK = threading.RLock()
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """
-    Draw in our style whatever the user's own settings are, which come back afterwards.
-    """
+    """Draw in our style whatever the user's own settings are, which come back afterwards."""
     import matplotlib as mpl
 
     with _LOCK, mpl.rc_context():
