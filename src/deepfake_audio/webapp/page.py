@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import streamlit as st
 
 from deepfake_audio.analysis import NotAnalysed
-from deepfake_audio.detector import Detector, Skipped
+from deepfake_audio.detector import Skipped
 from deepfake_audio.modelfile import SHIPPED
 from deepfake_audio.webapp import pictures, results, words
 from deepfake_audio.webapp.results import Upload
@@ -16,18 +16,28 @@ from deepfake_audio.webapp.server import MAX_UPLOAD_MEGABYTES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from deepfake_audio.detector import Detection
+    from deepfake_audio.detector import Detection, Detector
 
 T = TypeVar("T")
 
 # So many recordings at once; the command line takes any number.
 MOST_UPLOADS = 20
+# On a narrower screen pictures are as wide as that.
+PICTURE_PIXELS = 600
+# Streamlit says only to screen readers, and where a mouse rests, why it refuses a file.
+STYLE = """
+<style>
+[data-testid="stFileUploader"] [aria-invalid] { max-width: 100%; }
+[data-testid="stFileUploader"] [aria-invalid] [role="alert"] {
+  position: static; width: auto; height: auto; margin: 0 0.5rem; clip: auto; clip-path: none; overflow: visible;
+  white-space: normal;
+}
+</style>
+"""
 
 
-@st.cache_resource(show_spinner=False)
-def load(model: str) -> Detector:
-    """Return a shipped model, which all visitors share; no other file can be asked for."""
-    return Detector.load(SHIPPED[SHIPPED.index(model)])
+# Visitors share models, which nothing changes; they share nothing else.
+load: Callable[[str], Detector] = st.cache_resource(show_spinner=False)(results.shipped)
 
 
 def once(upload: Upload, what: tuple[Any, ...], make: Callable[[], T]) -> T:
@@ -141,7 +151,8 @@ def show_scores(upload: Upload, detection: Detection, detector: Detector, thresh
         signal = results.signal_of(upload) if drawn else results.NOTHING
         return pictures.over_time(detection, signal, threshold, margin)
 
-    st.image(once(upload, ("scores", detector.model.name, threshold), draw), caption=words.SEGMENTS, width="stretch")
+    st.image(once(upload, ("scores", detector.model.name, threshold), draw), width=PICTURE_PIXELS)
+    st.caption(words.SEGMENTS)
     if not drawn:
         st.caption(words.LONG)
 
@@ -150,12 +161,12 @@ def show_explanation(upload: Upload, detection: Detection, detector: Detector, t
     """Show a button, and what it found once it was pressed."""
     st.markdown("##### What moved the score")
     what = ("explanation", detector.model.name, detection.verdict)
-    wanted = is_kept(upload, what)
-    if not wanted:
+    if not is_kept(upload, what):
         st.caption(words.EXPLAIN)
-        wanted = st.button("Explain the score", key=f"explain-{number}", icon=":material/search:")
-    if not wanted:
-        return
+        place = st.empty()
+        if not place.button("Explain the score", key=f"explain-{number}", icon=":material/search:"):
+            return
+        place.empty()
 
     def make() -> tuple[bytes, str] | None:
         bar = st.progress(0.0, text="Explaining…")
@@ -173,7 +184,7 @@ def show_explanation(upload: Upload, detection: Detection, detector: Detector, t
     if made is None:
         st.info("There is too little speech to explain.")
         return
-    st.image(made[0], width="stretch")
+    st.image(made[0], width=PICTURE_PIXELS)
     st.markdown(made[1])
 
 
@@ -187,7 +198,7 @@ def show_analysis(upload: Upload) -> None:
     if isinstance(found, NotAnalysed):
         st.info("This recording cannot be measured.")
         return
-    st.image(once(upload, ("voice",), lambda: pictures.voice(found)), width="stretch")
+    st.image(once(upload, ("voice",), lambda: pictures.voice(found)), width=PICTURE_PIXELS)
     notes = words.notes(found)
     st.markdown("\n".join(f"- {note}" for note in notes) or "Nothing is outside of what genuine clips have.")
     with st.expander("All figures"):
@@ -238,6 +249,7 @@ def show_downloads(decided: list[Detection | Skipped]) -> None:
 def show_page() -> None:
     """Show everything."""
     st.set_page_config(page_title="deepfake-audio", page_icon=words.ICON, layout="centered")
+    st.html(STYLE)
     st.title("Is this voice real?", anchor=False)
     st.markdown(words.INTRODUCTION)
     uploads = choose_recordings()

@@ -23,6 +23,7 @@ from deepfake_audio.audio import Recording, display_name, open_recording
 from deepfake_audio.calibration import llr_at
 from deepfake_audio.detector import Detection, Detector, Skipped
 from deepfake_audio.errors import AudioError, printable
+from deepfake_audio.modelfile import SHIPPED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -69,6 +70,18 @@ def example() -> Upload:
 
 
 # --- the verdict -----------------------------------------------------------------------------------------------
+
+
+def shipped(name: str) -> Detector:
+    """
+    Return a shipped model.
+
+    Raises:
+        ValueError: If the name is another; it comes from a browser, and must not open files.
+    """
+    if name not in SHIPPED:
+        raise ValueError(f"{name!r} is no shipped model")
+    return Detector.load(name)
 
 
 def score(upload: Upload, detector: Detector) -> Detection | Skipped:

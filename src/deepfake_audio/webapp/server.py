@@ -85,8 +85,11 @@ def environment(host: str, port: int) -> dict[str, str]:
     if host in LOOPBACK:
         # Another site's page could have its own name point here, and would be let in by any name.
         settings["SERVER_ALLOWED_HOSTS"] = "localhost 127.0.0.1 [::1] ::1"
+    # Streamlit asks a web service for this machine's address when a foreign page knocks; there is nobody at this proxy.
+    offline = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    offline |= {"no_proxy": "", "NO_PROXY": ""}
     others = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLIT_")}
-    return others | {f"STREAMLIT_{name}": value for name, value in settings.items()}
+    return others | offline | {f"STREAMLIT_{name}": value for name, value in settings.items()}
 
 
 def address(host: str, port: int) -> str:

@@ -52,7 +52,7 @@ MODELS = {
 }
 
 INTRODUCTION = """
-Hear whether a recording of speech is **genuine** or a **deepfake**: text-to-speech, voice cloning, voice conversion.
+See whether a recording sounds **genuine** or like a **deepfake**: text-to-speech, voice cloning, voice conversion.
 """
 # Drawn here, since Streamlit would have the browser fetch a named icon from another site.
 ICON = (
