@@ -136,7 +136,8 @@ def curves(ax: Any) -> list[Any]:
 def test_the_table_holds_every_plot() -> None:
     """Each name is that of its function, is exported, and is tested here."""
     assert {name: function.__name__ for name, function in plots.PLOTS.items()} == {name: name for name in plots.PLOTS}
-    assert set(plots.__all__) == {*plots.PLOTS, "PLOTS", "new_axis", "save", "svg_text"}
+    of_one_recording = {*plots.RECORDING, "RECORDING", "recording_figure"}
+    assert set(plots.__all__) == {*plots.PLOTS, *of_one_recording, "PLOTS", "new_axis", "save", "svg_text"}
     assert set(DRAW) == set(plots.PLOTS)
 
 
