@@ -32,6 +32,7 @@ def test_the_package_ships_what_it_names() -> None:
     """The directory holds the models of the table, their recipes, and nothing else but their card."""
     assert {path.name for path in SHIPPED_DIRECTORY.iterdir() if path.name != "__pycache__"} == {
         "README.md",
+        "analysis.json",
         *(f"{name}.{suffix}" for name in SHIPPED for suffix in ("onnx", "toml")),
     }
 
