@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -24,6 +25,7 @@ import soundfile
 from signals import RATE, silence, sine, voice
 
 from deepfake_audio import audio
+from deepfake_audio.analysis import FIGURES, Analysis, NotAnalysed
 from deepfake_audio.calibration import llr_at
 from deepfake_audio.detector import REASONS, Detection, Detector, ModelRef, Skipped
 from deepfake_audio.errors import MissingExtraError, OutputError
@@ -31,7 +33,7 @@ from deepfake_audio.webapp import results, server, words
 from deepfake_audio.webapp.results import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from commandline import Run
 
@@ -120,18 +122,30 @@ def test_too_long(detector: Detector, monkeypatch: pytest.MonkeyPatch, temporary
 def test_files_are_private(detector: Detector, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is decoded, a recording lies where only this user can look, under a name that tells nothing."""
     seen = []
-    original = audio.open_recording
 
-    def spy(path: Path) -> Any:
+    @contextlib.contextmanager
+    def spy(path: Path) -> Iterator[Any]:
         seen.append((path.name, stat.S_IMODE(path.parent.stat().st_mode), path.parent.parent))
-        return original(path)
+        with audio.open_recording(path) as recording:
+            yield recording
+            assert not path.exists()  # gone as soon as it was opened
 
     monkeypatch.setattr(results, "open_recording", spy)
     upload = Upload("../secret.wav", SYNTHETIC.read_bytes())
     results.score(upload, detector)
     results.signal_of(upload)
     assert seen == [("recording", 0o700, temporary)] * 2
+    assert isinstance(results.analysis(upload), Analysis)
+    assert len(seen) == 3
     assert not list(temporary.iterdir())
+
+
+def test_what_cannot_be_analysed(temporary: Path) -> None:
+    """The voice analysis of a broken file says why, under the upload's name."""
+    found = results.analysis(Upload("a.wav", b"x"))
+    assert isinstance(found, NotAnalysed)
+    assert (found.path, found.reason) == ("a.wav", "not_audio")
+    assert str(temporary) not in found.message
 
 
 @pytest.mark.parametrize("percent", [1, 30, 50, 97, 99])
@@ -174,6 +188,20 @@ def test_thresholds(detector: Detector) -> None:
     assert list(found) == ["own", "few-false-alarms", "few-misses"]
     assert found["own"] == detector.metadata.threshold
     assert found["few-misses"] == detector.metadata.operating_points["few-misses"]
+
+
+def test_regions() -> None:
+    """What the detector finds is found in an upload, and told in words."""
+    locator = results.shipped("default", locating=True)
+    found = results.regions(results.example(), locator)
+    expected = locator.score(SYNTHETIC)
+    assert isinstance(expected, Detection)
+    assert found == expected.regions
+    assert len(found) == 1  # all of it
+    told = words.regions(dataclasses.replace(detection(-1.0), regions=found))
+    assert f"**{found[0].start:.1f} to {found[0].end:.1f} s**" in told
+    assert words.regions(detection(-1.0)) == ""
+    assert words.regions(dataclasses.replace(detection(1.0), regions=())) == "No part of it stands out as synthetic."
 
 
 @pytest.mark.parametrize("percent", [-5, 0, 100, 10**9])
@@ -303,8 +331,6 @@ def test_words_of_every_model_and_threshold(detector: Detector) -> None:
 
 def test_words_of_an_analysis() -> None:
     """The table has a row for each figure, and what is outside of its range stands out and has its sentence."""
-    from deepfake_audio.analysis import FIGURES, Analysis
-
     found = results.analysis(Upload("a.wav", wav(np.clip(3 * voice(4.0), -0.5, 0.5))))
     assert isinstance(found, Analysis)
     assert found.path == "a.wav"
@@ -312,6 +338,8 @@ def test_words_of_an_analysis() -> None:
     assert len(rows) == len(FIGURES)
     assert sum("**" in row for row in rows) == len(found.outside)
     assert all(row.count("|") == 4 for row in rows)
+    assert words.ranges(found).startswith("4.00 s, ")
+    assert f"{found.reference.n_clips:,} clips" in words.ranges(found)
     assert len(words.notes(found)) >= len([figure for figure in found.figures if figure.note]) > 0
 
 
@@ -450,6 +478,7 @@ def test_page_example(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not page.exception
     assert headings(page) == [words.headline(detection(-1.0))]
     assert [text.value for text in page.text] == ["example.flac"]
+    assert any(m.value.startswith("These parts look synthetic") for m in page.markdown)
     assert [m.value for m in page.markdown if m.value.startswith("##### ")] == [
         "##### Scores over time",
         "##### What moved the score",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
@@ -37,7 +38,7 @@ STYLE = """
 
 
 # Visitors share models, which nothing changes; they share nothing else.
-load: Callable[[str], Detector] = st.cache_resource(show_spinner=False)(results.shipped)
+load: Callable[..., Detector] = st.cache_resource(show_spinner=False)(results.shipped)
 
 
 def once(upload: Upload, what: tuple[Any, ...], make: Callable[[], T]) -> T:
@@ -152,6 +153,7 @@ def show_scores(upload: Upload, detection: Detection, detector: Detector, thresh
         return pictures.over_time(detection, signal, threshold, margin)
 
     st.image(once(upload, ("scores", detector.model.name, threshold), draw), width=PICTURE_PIXELS)
+    st.markdown(words.regions(detection))
     st.caption(words.SEGMENTS)
     if not drawn:
         st.caption(words.LONG)
@@ -203,6 +205,7 @@ def show_analysis(upload: Upload) -> None:
     st.markdown("\n".join(f"- {note}" for note in notes) or "Nothing is outside of what genuine clips have.")
     with st.expander("All figures"):
         st.markdown(words.figures(found))
+        st.caption(words.ranges(found))
 
 
 # --- the page --------------------------------------------------------------------------------------------------
@@ -210,23 +213,45 @@ def show_analysis(upload: Upload) -> None:
 
 def show_results(uploads: list[Upload], detector: Detector, threshold: float) -> None:
     """Show all verdicts first, and then what takes longer."""
-    decided, places = [], []
+    shown: list[Detection | Skipped] = []
+    details = []
     for number, upload in enumerate(uploads):
         with st.container(border=True):
-            with st.spinner("Listening…"):
-                scored = once(upload, ("score", detector.model.name), lambda: results.score(upload, detector))  # noqa: B023 - called at once
-            result: Detection | Skipped = results.named(scored, upload)
-            if not isinstance(result, Skipped):
-                result = results.decided(result, threshold, detector.metadata.margin)
+            result = judge(upload, detector, threshold)
             show_verdict(upload, result)
-            decided.append(result)
             if not isinstance(result, Skipped):
-                wanted = st.toggle("Details", value=len(uploads) == 1, key=f"details-{number}-{upload.sha256[:16]}")
-                places.append((number, upload, result, st.container()) if wanted else None)
-    show_downloads(decided)
-    for number, upload, result, place in filter(None, places):
-        with place:
-            show_details(upload, result, detector, threshold, number)
+                key = f"details-{number}-{upload.sha256[:16]}"
+                if st.toggle("Details", value=len(uploads) == 1, key=key):
+                    details.append((number, st.container()))
+            shown.append(result)
+    for number, place in details:
+        with place, st.spinner("Looking for parts that look synthetic…"):
+            shown[number] = locate(uploads[number], shown[number])
+    show_downloads(shown)
+    for number, place in details:
+        result = shown[number]
+        if not isinstance(result, Skipped):
+            with place:
+                show_details(uploads[number], result, detector, threshold, number)
+
+
+def judge(upload: Upload, detector: Detector, threshold: float) -> Detection | Skipped:
+    """Return what a model says at a threshold."""
+    with st.spinner("Listening…"):
+        scored = once(upload, ("score", detector.model.name), lambda: results.score(upload, detector))
+    result: Detection | Skipped = results.named(scored, upload)
+    if isinstance(result, Skipped):
+        return result
+    return results.decided(result, threshold, detector.metadata.margin)
+
+
+def locate(upload: Upload, result: Detection | Skipped) -> Detection | Skipped:
+    """Return a result with the parts that look synthetic, if it has a score and is not too long."""
+    if isinstance(result, Skipped) or result.p_deepfake is None or not pictures.is_drawn(result):
+        return result
+    model = result.model.name
+    found = once(upload, ("regions", model), lambda: results.regions(upload, load(model, locating=True)))
+    return dataclasses.replace(result, regions=found)
 
 
 def show_downloads(decided: list[Detection | Skipped]) -> None:

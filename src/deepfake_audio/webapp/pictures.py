@@ -33,7 +33,7 @@ def over_time(detection: Detection, signal: FloatArray, threshold: float, margin
     """
     from deepfake_audio.plots import recording as plots
 
-    regions = regions_of(detection)
+    regions = [(region.start, region.end) for region in detection.regions or ()]
     spans = [(segment.start, segment.end) for segment in detection.segments]
     p = [segment.p_deepfake for segment in detection.segments]
     panels: list[Callable[[Any], Any]] = [
@@ -46,11 +46,6 @@ def over_time(detection: Detection, signal: FloatArray, threshold: float, margin
             *panels,
         ]
     return _png(panels)
-
-
-def regions_of(detection: Detection) -> list[tuple[float, float]]:
-    """Return start and end in seconds of what looks synthetic, where the detector looked for it."""
-    return [(region.start, region.end) for region in getattr(detection, "regions", None) or ()]
 
 
 def explained(found: Explanation, signal: FloatArray, start: float) -> bytes:

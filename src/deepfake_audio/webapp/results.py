@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import io
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from deepfake_audio.audio import Recording, display_name, open_recording
 from deepfake_audio.calibration import llr_at
 from deepfake_audio.detector import Detection, Detector, Skipped
 from deepfake_audio.errors import AudioError, printable
+from deepfake_audio.localisation import HOP_SECONDS, Region
 from deepfake_audio.modelfile import SHIPPED
 
 if TYPE_CHECKING:
@@ -72,16 +73,20 @@ def example() -> Upload:
 # --- the verdict -----------------------------------------------------------------------------------------------
 
 
-def shipped(name: str) -> Detector:
+def shipped(name: str, *, locating: bool = False) -> Detector:
     """
     Return a shipped model.
+
+    Args:
+        name: Which one.
+        locating: Whether it is for ``regions``.
 
     Raises:
         ValueError: If the name is another; it comes from a browser, and must not open files.
     """
     if name not in SHIPPED:
         raise ValueError(f"{name!r} is no shipped model")
-    return Detector.load(name)
+    return Detector.load(name, hop_seconds=HOP_SECONDS if locating else None)
 
 
 def score(upload: Upload, detector: Detector) -> Detection | Skipped:
@@ -92,17 +97,26 @@ def score(upload: Upload, detector: Detector) -> Detection | Skipped:
         upload: The recording.
         detector: What to score with; it is not changed, so that sessions can share it.
     """
-    with _private_file(upload.content) as path:
-        try:
-            with open_recording(path) as recording:
-                detection = detector.score_recording(_NotTooLong.of(recording))
-        except AudioError as error:
-            # The path of the temporary file would tell a visitor nothing.
-            what = str(error).removeprefix(f"{display_name(path)}: ")
-            return Skipped(upload.name, error.reason, f"{upload.shown_name}: {what}", detector.model)
-        except _TooLongError as error:
-            return Skipped(upload.name, "too_long", f"{upload.shown_name}: {error}", detector.model)
+    try:
+        with _opened(upload) as recording:
+            detection = detector.score_recording(_NotTooLong.of(recording))
+    except AudioError as error:
+        return Skipped(upload.name, error.reason, str(error), detector.model)
+    except _TooLongError as error:
+        return Skipped(upload.name, "too_long", f"{upload.shown_name}: {error}", detector.model)
     return dataclasses.replace(detection, path=upload.name)
+
+
+def regions(upload: Upload, locator: Detector) -> tuple[Region, ...]:
+    """
+    Return where an upload looks synthetic; this takes several times as long as its score.
+
+    Args:
+        upload: The recording.
+        locator: A model that was loaded for this.
+    """
+    with _opened(upload) as recording:
+        return locator.score_recording(recording).regions or ()
 
 
 def named(result: Detection | Skipped, upload: Upload) -> Detection | Skipped:
@@ -175,11 +189,13 @@ class _NotTooLong(Recording):
 
 def analysis(upload: Upload) -> Analysis | NotAnalysed:
     """Return the voice analysis of an upload, under its own name."""
-    from deepfake_audio.analysis import analyse
+    from deepfake_audio.analysis import NotAnalysed, analyse_recording
 
-    with _private_file(upload.content) as path:
-        found = analyse(path)
-    return dataclasses.replace(found, path=upload.name)
+    try:
+        with _opened(upload) as recording:
+            return dataclasses.replace(analyse_recording(recording), path=upload.name)
+    except AudioError as error:
+        return NotAnalysed(upload.name, error.reason, str(error))
 
 
 def explanation(
@@ -283,15 +299,22 @@ def _written(kind: str, results: Iterable[Detection | Skipped]) -> str:
 
 
 @contextmanager
-def _private_file(content: bytes) -> Iterator[Path]:
-    """Yield a file with this content, which only this user can open and which is gone after the block."""
+def _opened(upload: Upload) -> Iterator[Recording]:
+    """
+    Open an upload, through a file that only this user can open, under a name that says nothing.
+
+    Raises:
+        AudioError: As ``open_recording``, but with the upload's name where that would have the file's.
+    """
     with tempfile.TemporaryDirectory(prefix="deepfake-audio-") as directory:  # made with mode 0700
         path = Path(directory) / "recording"
-        path.write_bytes(content)
-        yield path
-
-
-@contextmanager
-def _opened(upload: Upload) -> Iterator[Recording]:
-    with _private_file(upload.content) as path, open_recording(path) as recording:
-        yield recording
+        path.write_bytes(upload.content)
+        try:
+            with open_recording(path) as recording:
+                # What is open can be read without a name; but on Windows only at the end is it gone.
+                with suppress(OSError):
+                    path.unlink()
+                yield recording
+        except AudioError as error:
+            what = str(error).removeprefix(f"{display_name(path)}: ")
+            raise AudioError(error.reason, f"{upload.shown_name}: {what}") from error

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -46,14 +47,20 @@ def serving(host: str, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]
     port = free_port(host, port)
     # -P: what lies in the current directory is no module of ours.
     command = [sys.executable, "-P", "-m", "streamlit", "run", str(PAGE)]
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own script
-        command, env=environment(host, port), cwd=PAGE.parent, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
-    )
-    try:
-        _wait_until_up(process, host, port)
-        yield address(host, port), process
-    finally:
-        _stop(process)
+    # All that the page writes to disk is in here, and goes when the page does, however it ends.
+    with tempfile.TemporaryDirectory(prefix="deepfake-audio-", ignore_cleanup_errors=True) as temporary:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own script
+            command,
+            env=environment(host, port) | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary),
+            cwd=PAGE.parent,
+            stdout=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+        )
+        try:
+            _wait_until_up(process, host, port)
+            yield address(host, port), process
+        finally:
+            _stop(process)
 
 
 def environment(host: str, port: int) -> dict[str, str]:

@@ -46,9 +46,9 @@ POINTS_MEAN = {
     "probability": "The higher it is, the fewer genuine recordings are suspected, and the more deepfakes pass.",
 }
 MODELS = {
-    "default": "default: support vector machines, the most accurate",
-    "svm": "svm: one support vector machine",
-    "cnn": "cnn: a small neural network, the least accurate",
+    "default": "default: a support vector machine, the most accurate",
+    "svm": "svm: a smaller support vector machine",
+    "cnn": "cnn: a neural network, the least accurate",
 }
 
 INTRODUCTION = """
@@ -75,16 +75,22 @@ LIMITS = """
 - It judges whether a voice was made by a machine, not whose voice it is, and not whether what is said is true.
 - Strong compression and telephone lines make it worse. Singing, whispering and children were hardly trained on. Most of
   the training speech is English. Noise, music and animals mostly pass as genuine: such a verdict means nothing.
-- One spliced sentence in a long genuine recording may be lost in the average: look at the scores over time.
+- One spliced sentence in a long genuine recording may be lost in the average: look at the scores over time, and at
+  the parts that look synthetic.
 """
 EXAMPLE = "The example was made by the text-to-speech program Flite: no person ever spoke it."
 SEGMENTS = (
     "The score of one window is an indication, not a verdict of its own: the verdict is about all of them together."
 )
-LONG = "A recording of more than 10 minutes has no waveform and spectrogram here; verdict and scores are of all of it."
+LONG = (
+    "Of a recording of more than 10 minutes no waveform and spectrogram are drawn, and no synthetic parts are looked "
+    "for; verdict and scores are of all of it."
+)
+REGIONS_CHANGE_NOTHING = "They are found apart from the verdict, and change none."
 EXPLAIN = (
     "Which times and frequencies moved the score: each is replaced by noise that is as loud, and what the model says "
-    "then is compared. It takes some seconds."
+    "then is compared. It takes some seconds. Of a long recording it is done for the half minute that speaks most for "
+    "the verdict."
 )
 ANALYSIS = (
     "Measured in the sound itself, **apart from the verdict**: no figure here makes or changes one, and none proves "
@@ -141,6 +147,16 @@ def facts(detection: Detection) -> str:
     )
 
 
+def regions(detection: Detection) -> str:
+    """Return where the recording looks synthetic; nothing if that was not looked for."""
+    if detection.regions is None:
+        return ""
+    if not detection.regions:
+        return "No part of it stands out as synthetic."
+    places = ", ".join(f"{region.start:.1f} to {region.end:.1f} s" for region in detection.regions)
+    return f"These parts look synthetic: **{places}**. {REGIONS_CHANGE_NOTHING}"
+
+
 def figures(found: Analysis) -> str:
     """Return all figures of an analysis as a table."""
     from deepfake_audio.reports.analysis import range_in_words, value_in_words
@@ -151,6 +167,13 @@ def figures(found: Analysis) -> str:
         for figure in found.figures
     ]
     return "\n".join(["| figure | here | genuine clips |", "|---|--:|--:|", *rows])
+
+
+def ranges(found: Analysis) -> str:
+    """Return what was measured, and what it is compared with."""
+    from deepfake_audio.reports.analysis import facts_in_words, reference_in_words
+
+    return f"{facts_in_words(found)}. {reference_in_words(found.reference)}"
 
 
 def notes(found: Analysis) -> list[str]:
