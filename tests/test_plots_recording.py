@@ -59,7 +59,7 @@ def explanation(change: AnyArray, **values: Any) -> Any:
     return SimpleNamespace(**{**given, **values})
 
 
-CHANGE = np.array([[0.3, -0.01, -1.0], [0.0, 0.6, -0.4]])
+CHANGE = np.array([[0.35, -0.01, -1.0], [0.0, 0.7, -0.4]])
 
 # A way to draw each picture.
 DRAW: dict[str, Callable[[Axes], Axes]] = {
@@ -203,6 +203,16 @@ def test_no_click_is_lost_in_an_hour() -> None:
     assert len(x) < 3 * COLUMNS
 
 
+def test_a_part_of_a_waveform_is_drawn_at_its_time() -> None:
+    """A part has the samples and the times of that part."""
+    signal = np.arange(40) / 100
+    ax = waveform(plots.new_axis(), signal, 4, part=(5.0, 7.0))
+    assert np.allclose(ax.lines[0].get_xdata(), 5.125 + np.arange(8) / 4)
+    assert np.allclose(ax.lines[0].get_ydata(), signal[20:28])
+    assert ax.get_xlim() == (5, 7)
+    assert waveform(plots.new_axis(), signal, 4, part=(9.0, 99.0)).get_xlim() == (9, 10)
+
+
 def test_regions_are_hatched_where_they_are() -> None:
     """A region has colour, hatching and an outline, and the words say how many there are and how long."""
     ax = waveform(plots.new_axis(), SIGNAL, RATE, [(0.5, 1.0), (2.0, 3.0)])
@@ -288,18 +298,18 @@ def test_odd_signals_have_a_spectrogram(signal: FloatArray) -> None:
 
 
 def test_cells_are_outlined_where_they_are() -> None:
-    """Those that moved the score by a fifth of the strongest or more; none in the pause from 0.9 to 1.5 s."""
+    """Those that moved the score by a third of the strongest or more; none in the pause from 0.9 to 1.5 s."""
     ax = spectrogram(plots.new_axis(), SIGNAL, RATE, explanation(CHANGE))
     assert boxes(ax) == [
         (2, 0, 3, 2),  # -1.0
         (2, 2, 3, 4),  # -0.4
-        (0, 0, 0.9, 2),  # 0.3: from 0 to 1 s, but for the pause
-        (1.5, 2, 2, 4),  # 0.6
+        (0, 0, 0.9, 2),  # 0.35: from 0 to 1 s, but for the pause
+        (1.5, 2, 2, 4),  # 0.7
     ]
 
 
 def test_what_a_cell_speaks_for_shows_without_colour() -> None:
-    """Deepfake and genuine differ in colour, hatching and outline; cells of half the strength and more are denser."""
+    """Deepfake and genuine differ in colour, hatching and outline; of the strongest cells hatching is denser."""
     ax = spectrogram(plots.new_axis(), SIGNAL, RATE, explanation(CHANGE))
     strong_deepfake, weak_deepfake, weak_genuine, strong_genuine = (p for p in ax.patches if p.get_hatch())
     for patch, colour, stroke, line in (
@@ -319,18 +329,18 @@ def test_what_a_cell_speaks_for_shows_without_colour() -> None:
 def test_the_words_tell_the_numbers() -> None:
     """The note gives the log-likelihood ratio and the strongest region of either kind."""
     text = words(spectrogram(plots.new_axis(), SIGNAL, RATE, explanation(CHANGE)))
-    assert "log-likelihood ratio -1.50; of noise as loud everywhere 0.25\n" in text
-    assert "strongest regions: 1.00 for deepfake, 0.60 for genuine" in text
+    assert "log-likelihood ratio -1.50; of noise with this spectrogram 0.25\n" in text
+    assert "strongest: 1.00 for deepfake, 0.70 for genuine" in text
     ax = spectrogram(plots.new_axis(), SIGNAL, RATE, explanation(-np.abs(CHANGE)))
-    assert "strongest regions: 1.00 for deepfake;" in words(ax)
+    assert "strongest: 1.00 for deepfake;" in words(ax)
     assert legend(ax) == ["speaks for deepfake"]
 
 
 def test_regions_that_hardly_matter_are_not_drawn() -> None:
     """Where nothing moves the score, the picture says so."""
-    ax = spectrogram(plots.new_axis(), SIGNAL, RATE, explanation(CHANGE / 25))
+    ax = spectrogram(plots.new_axis(), SIGNAL, RATE, explanation(CHANGE / 60))
     assert not boxes(ax)
-    assert "no region moves it by 0.05 or more" in words(ax)
+    assert "no region moves it by 0.02 or more" in words(ax)
 
 
 def test_a_part_that_is_explained_is_named() -> None:
@@ -338,6 +348,28 @@ def test_a_part_that_is_explained_is_named() -> None:
     assert "explained" not in words(spectrogram(plots.new_axis(), SIGNAL, RATE, explanation(CHANGE)))
     ax = spectrogram(plots.new_axis(), np.tile(SIGNAL, 30), RATE, explanation(CHANGE))
     assert "explained: 0:00 to 0:03" in words(ax)
+    assert boxes(ax)
+
+
+def test_regions_too_narrow_to_be_seen_are_left_to_a_picture_of_their_part() -> None:
+    """In a long recording the part that is explained is marked; a picture of that part shows its regions."""
+    long = np.tile(SIGNAL, 60)
+    found = explanation(CHANGE, starts=np.array([150.0, 151, 152]), ends=np.array([151.0, 152, 153]))
+    found.speech = found.speech + 150
+    whole = spectrogram(plots.new_axis(), long, RATE, found)
+    assert not boxes(whole)
+    (mark,) = whole.patches
+    assert isinstance(mark, Rectangle)
+    assert (mark.get_x(), mark.get_width()) == pytest.approx((150, 3))
+    assert "explained: 2:30 to 2:33" in words(whole)
+    assert legend(whole) == ["explained"]
+    part = spectrogram(plots.new_axis(), long, RATE, found, part=(150.0, 153.0))
+    assert part.get_xlim() == (150, 153)
+    assert part.get_xlabel() == "time, min:s"
+    assert [part.xaxis.get_major_formatter()(tick, 0) for tick in (150, 151)] == ["2:30", "2:31"]
+    assert {150, 151, 152, 153} <= set(part.xaxis.get_majorticklocs().tolist())
+    assert [(left, right) for left, _, right, _ in boxes(part)] == [(152, 153), (152, 153), (150, 150.9), (151.5, 152)]
+    assert np.array_equal(image(part), image(spectrogram(plots.new_axis(), long[150 * RATE : 153 * RATE], RATE)))
 
 
 # --- scores ----------------------------------------------------------------------------------------------------
@@ -353,7 +385,7 @@ def test_windows_are_marks_by_their_side_of_the_threshold() -> None:
     """Triangles above, circles below, squares where the verdict would be inconclusive; in the middle of each window."""
     ax = score_timeline(plots.new_axis(), [[0, 2], [2, 4], [4, 6], [6, 9]], [0.95, 0.6, 0.4, 0.02], 0.0, np.log(2))
     assert marks(ax) == {"^": [(1, 0.95)], "s": [(3, 0.6), (5, 0.4)], "o": [(7.5, 0.02)]}
-    assert "4 windows, 1 above; each alone is an indication" in words(ax)
+    assert "4 windows, 1 on the side of deepfake; each alone is an indication" in words(ax)
     assert ax.get_xlim() == (0, 9)
     (zone,) = (patch for patch in ax.patches if isinstance(patch, Rectangle))
     assert (zone.get_y(), zone.get_y() + zone.get_height()) == pytest.approx((1 / 3, 2 / 3))  # odds of 2 to 1
@@ -386,7 +418,7 @@ def test_scores_of_an_hour_keep_their_extremes() -> None:
     ax = score_timeline(plots.new_axis(), np.arange(10_000) * 0.36, p)
     assert np.asarray(ax.collections[0].get_paths()[0].vertices)[:, 1].max() == 0.97
     assert not marks(ax)
-    assert "10,000 windows, 1 above" in words(ax)
+    assert "10,000 windows, 1 on the side of deepfake" in words(ax)
     assert "line: medians of 4.5 s each; shaded: all of their values" in words(ax)
 
 
@@ -467,6 +499,13 @@ def test_the_longest_panel_gives_the_time() -> None:
     assert fig.axes[-1].get_xlabel() == "time, min:s"
 
 
+def test_all_panels_show_the_same_part() -> None:
+    """A part of a figure is the same part of all panels, also of those that hold more."""
+    draw = [lambda ax: waveform(ax, SIGNAL, RATE, part=(1.0, 2.0)), DRAW["pitch_track"]]
+    assert [ax.get_xlim() for ax in recording_figure(draw, part=(1.0, 2.0)).axes] == [(1, 2), (1, 2)]
+    assert [ax.get_xlim()[0] for ax in recording_figure(draw[:1]).axes] == [1]
+
+
 def test_no_text_covers_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that is written in a figure of many panels can be read, and lies on the picture."""
     places: list[tuple[str, Any]] = []
@@ -509,8 +548,9 @@ def test_words_lie_beside_the_pictures() -> None:
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        pytest.param(lambda ax: waveform(ax, [], RATE), "must have the shape n and a sample, not 0", id="no samples"),
-        pytest.param(lambda ax: waveform(ax, np.zeros((4, 2)), RATE), "not 4 x 2", id="two channels"),
+        pytest.param(lambda ax: waveform(ax, [], RATE), "no signal to draw", id="no samples"),
+        pytest.param(lambda ax: waveform(ax, np.zeros((4, 2)), RATE), "shape n, not 4 x 2", id="two channels"),
+        pytest.param(lambda ax: waveform(ax, SIGNAL, RATE, part=(5, 6)), "no signal to draw", id="behind the end"),
         pytest.param(lambda ax: waveform(ax, [0.0, np.nan], RATE), "NaN or infinity", id="NaN"),
         pytest.param(lambda ax: spectrogram(ax, [0.0, np.inf], RATE), "NaN or infinity", id="infinity"),
         pytest.param(lambda ax: spectrogram(ax, [0.0], 0), "above 0 Hz, not 0", id="no sample rate"),

@@ -254,7 +254,10 @@ class _Occlusion:
 
 def _rise(x: npt.NDArray[np.int64] | FloatArray, width: float) -> FloatArray:
     """Return what goes smoothly from 0 to 1 around x = 0."""
-    return np.asarray(0.5 + 0.5 * np.sin(np.pi * np.clip(x / width, -0.5, 0.5)))
+    risen = (x > 0).astype(np.float64)
+    near = np.abs(x) < width / 2
+    risen[near] = 0.5 + 0.5 * np.sin(np.pi * x[near] / width)
+    return risen
 
 
 def _cuts(length: int, starts: list[int], window: int) -> list[int]:

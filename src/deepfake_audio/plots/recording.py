@@ -45,8 +45,10 @@ TOP_HZ = 8_000.0
 _RANGE_DB, _SHADES, _DARKEST = 70.0, 32, 0.30
 _FRAME_SECONDS = 0.032
 # Cells that move the score by less than this part of the strongest, or less than so much, are not drawn.
-_LEAST_SHARE, _LEAST_CHANGE = 1 / 3, 0.05
+_LEAST_SHARE, _LEAST_CHANGE = 1 / 3, 0.02
 _STRONG_SHARE = 2 / 3
+# Cells narrower than this part of the axis are not drawn: their hatching could not be seen.
+_LEAST_WIDTH = 0.008
 # What is explained of a recording is named if it is so much shorter.
 _PART_SECONDS = 1.0
 # What speaks for a class: its colours, hatching (strong and weak) and outline, so that one of them is enough.
@@ -71,6 +73,7 @@ def waveform(
     sample_rate: float,
     regions: Sequence[tuple[float, float]] = (),
     *,
+    part: tuple[float, float] | None = None,
     title: str = "Waveform",
 ) -> Axes:
     """
@@ -81,25 +84,26 @@ def waveform(
         signal: Shape (n_samples,), full scale at +-1.
         sample_rate: In Hz.
         regions: Start and end in seconds of what looks synthetic.
+        part: Start and end in seconds of what is drawn; by default all.
         title: What stands above.
 
     Raises:
         MetricError: If the signal is empty or not finite, or a region does not end after its start.
     """
-    samples, seconds = _checked(signal, sample_rate)
+    samples, start, end = _checked(signal, sample_rate, part)
     low, high = _extremes(samples)
     peak = float(max(-low.min(), high.max()))
     if len(samples) > len(low):
-        edges = np.linspace(0, seconds, len(low) + 1)
+        edges = np.linspace(start, end, len(low) + 1)
         middles = (edges[1:] + edges[:-1]) / 2
         ax.fill_between(middles, low, high, color="black", linewidth=0.5, zorder=2)
     else:
-        ax.plot((np.arange(len(samples)) + 0.5) / sample_rate, samples, color="black", linewidth=0.8)
+        ax.plot(start + (np.arange(len(samples)) + 0.5) / sample_rate, samples, color="black", linewidth=0.8)
     room = 1.25 if len(regions) else 1.08  # so that hatching shows where it is loud
     ax.set(ylabel="amplitude", ylim=(-room * (peak or 1), room * (peak or 1)))
     _shade(ax, regions)
     titled(ax, title, "; ".join([_level(peak), *_told(regions)]))
-    return _over_time(ax, seconds)
+    return _over_time(ax, start, end)
 
 
 @styled
@@ -109,6 +113,7 @@ def spectrogram(
     sample_rate: float,
     explanation: Explanation | None = None,
     *,
+    part: tuple[float, float] | None = None,
     title: str = "Spectrogram",
 ) -> Axes:
     """
@@ -118,7 +123,9 @@ def spectrogram(
         ax: Where to draw.
         signal: Shape (n_samples,).
         sample_rate: In Hz.
-        explanation: What ``explanation.explain`` found; its cells are outlined and hatched.
+        explanation: What ``explanation.explain`` found; its cells are outlined and hatched. Where they would be too
+            narrow, only the part that it explains is marked: draw that ``part`` alone.
+        part: Start and end in seconds of what is drawn; by default all.
         title: What stands above.
 
     Raises:
@@ -126,7 +133,7 @@ def spectrogram(
     """
     from matplotlib.colors import ListedColormap
 
-    samples, seconds = _checked(signal, sample_rate)
+    samples, start, end = _checked(signal, sample_rate, part)
     levels, top = _spectrum(samples, sample_rate)
     shades = ListedColormap([(shade,) * 3 for shade in np.linspace(1, _DARKEST, _SHADES)])
     loudest = max(float(levels.max()), _NOTHING_DB + _RANGE_DB)
@@ -135,16 +142,16 @@ def spectrogram(
         cmap=shades,
         vmin=loudest - _RANGE_DB,
         vmax=loudest,
-        extent=(0, seconds, 0, top / 1000),
+        extent=(start, end, 0, top / 1000),
         origin="lower",
         aspect="auto",
         interpolation="none",  # an SVG then holds these pixels, and no more
     )
     ax.set(ylabel="kHz", ylim=(0, top / 1000))
     ax.grid(visible=False)
-    told = [] if explanation is None else _explain(ax, explanation, seconds)
+    told = [] if explanation is None else _explain(ax, explanation, end - start)
     titled(ax, title, f"white: {_RANGE_DB:.0f} dB and more below the loudest", *told)
-    return _over_time(ax, seconds)
+    return _over_time(ax, start, end)
 
 
 @styled
@@ -193,8 +200,13 @@ def score_timeline(
     percent_ticks(ax.yaxis)
     patches = _shade(ax, regions)
     legend_beside(ax, [*shown, *patches], [*names, *["looks synthetic"] * len(patches)])
-    titled(ax, title, f"{_counted(len(p), 'window')}, {(p > upper).sum():,} above; each alone is an indication", note)
-    return _over_time(ax, float(spans.max()))
+    titled(
+        ax,
+        title,
+        f"{_counted(len(p), 'window')}, {(p > upper).sum():,} on the side of deepfake; each alone is an indication",
+        note,
+    )
+    return _over_time(ax, 0.0, float(spans.max()))
 
 
 @styled
@@ -223,7 +235,7 @@ def pitch_track(ax: Axes, times: npt.ArrayLike, hz: npt.ArrayLike, *, title: str
     pooled = _trace(ax, t, pitch, reach=0.9)
     ax.set(ylabel="Hz")
     titled(ax, title, note, pooled)
-    return _over_time(ax, float(t[-1]))
+    return _over_time(ax, 0.0, float(t[-1]))
 
 
 @styled
@@ -248,12 +260,16 @@ def level_track(ax: Axes, times: npt.ArrayLike, level_db: npt.ArrayLike, *, titl
     notes = [f"at most {shown.max():.0f} dBFS"] * (silent < 1)
     notes += [f"{percent(silent)} of the time no more than {_LOWEST_DB:.0f} dBFS"] * (silent > 0)
     titled(ax, title, "; ".join(notes), pooled)
-    return _over_time(ax, float(t[-1]))
+    return _over_time(ax, 0.0, float(t[-1]))
 
 
 @styled
 def recording_figure(
-    panels: Sequence[Callable[[Axes], object]], *, heights: Sequence[float] | None = None, width: float = 7.0
+    panels: Sequence[Callable[[Axes], object]],
+    *,
+    heights: Sequence[float] | None = None,
+    width: float = 7.0,
+    part: tuple[float, float] | None = None,
 ) -> Figure:
     """
     Return a figure of several pictures of one recording, one below the other, over the same time.
@@ -263,6 +279,7 @@ def recording_figure(
             the top.
         heights: Of each panel, in inches.
         width: Of the panels, in inches; legends come to stand beside.
+        part: Start and end in seconds of what all show; by default all that is drawn.
 
     Raises:
         MetricError: If there are no panels.
@@ -281,9 +298,9 @@ def recording_figure(
     axes = [figure.add_axes((0, 0, 1, height)) for height in inches]
     for draw, ax in zip(panels, axes, strict=True):
         draw(ax)
-    end = max(ax.get_xlim()[1] for ax in axes)
+    start, end = part or (min(ax.get_xlim()[0] for ax in axes), max(ax.get_xlim()[1] for ax in axes))
     for ax in axes:
-        _over_time(ax, end)
+        _over_time(ax, start, end)
         ax.yaxis.set_label_coords(-_LABEL_INCHES / width, 0.5)
     for ax in axes[:-1]:
         ax.set_xlabel("")
@@ -312,25 +329,25 @@ def _stack(figure: Figure, axes: Sequence[Axes]) -> None:
 # --- time ------------------------------------------------------------------------------------------------------
 
 
-def _over_time(ax: Axes, end: float) -> Axes:
-    """Let an axis go from the first to the last second; long times are in minutes and hours."""
+def _over_time(ax: Axes, start: float, end: float) -> Axes:
+    """Let an axis go from one second to another; long times are in minutes and hours."""
     from matplotlib.ticker import AutoLocator, MultipleLocator
 
-    ax.set(xlim=(0, end))
+    ax.set(xlim=(start, end))
     if end <= _SHORT_SECONDS:
         ax.xaxis.set_major_locator(AutoLocator())
         ax.xaxis.set_major_formatter(lambda seconds, _: f"{round(seconds, 6):g}")
         ax.set_xlabel("time, s")
         return ax
-    step = next((step for step in _STEPS if end / step <= _MOST_TICKS), 3600 * np.ceil(end / 3600 / _MOST_TICKS))
-    ax.xaxis.set_major_locator(MultipleLocator(step))
+    step = next((step for step in _STEPS if (end - start) / step <= _MOST_TICKS), None)
+    ax.xaxis.set_major_locator(MultipleLocator(step or 3600 * np.ceil((end - start) / 3600 / _MOST_TICKS)))
     ax.xaxis.set_major_formatter(lambda seconds, _: clock(seconds, hours=end >= 3600))  # noqa: PLR2004
     ax.set_xlabel("time, h:mm:ss" if end >= 3600 else "time, min:s")  # noqa: PLR2004
     return ax
 
 
 _SHORT_SECONDS = 120.0
-_STEPS = (15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 _MOST_TICKS = 10
 
 
@@ -351,7 +368,7 @@ def _shade(ax: Axes, regions: Sequence[tuple[float, float]]) -> list[Any]:
     spans = finite("regions", regions, (None, 2)) if len(regions) else np.empty((0, 2))
     if (spans[:, 1] <= spans[:, 0]).any():
         raise MetricError("a region must end after its start")
-    patches = [ax.axvspan(start, end, **_REGION, linewidth=1.0, zorder=0.6) for start, end in spans.tolist()]
+    patches = [ax.axvspan(start, end, **_REGION, linewidth=1.0, zorder=0.4) for start, end in spans.tolist()]
     return patches[:1]
 
 
@@ -370,18 +387,22 @@ def _counted(number: int, what: str) -> str:
 # --- signals ---------------------------------------------------------------------------------------------------
 
 
-def _checked(signal: npt.ArrayLike, sample_rate: float) -> tuple[npt.NDArray[Any], float]:
-    """Return a signal, not copied since it may be long, and its length in seconds."""
+def _checked(
+    signal: npt.ArrayLike, sample_rate: float, part: tuple[float, float] | None
+) -> tuple[npt.NDArray[Any], float, float]:
+    """Return the part of a signal that is drawn, not copied since it may be long, and the seconds of its ends."""
     samples = np.asarray(signal)
-    if samples.ndim != 1 or not len(samples):
-        raise MetricError(
-            f"a signal to draw must have the shape n and a sample, not {' x '.join(map(str, samples.shape))}"
-        )
+    if samples.ndim != 1:
+        raise MetricError(f"a signal to draw must have the shape n, not {' x '.join(map(str, samples.shape))}")
     if not sample_rate > 0:
         raise MetricError(f"a sample rate must be above 0 Hz, not {sample_rate}")
+    first, last = (0, len(samples)) if part is None else (max(0, round(edge * sample_rate)) for edge in part)
+    samples = samples[first:last]
+    if not len(samples):
+        raise MetricError("there is no signal to draw")
     if not np.isfinite((samples.min(), samples.max())).all():
         raise MetricError("a signal to draw holds NaN or infinity")
-    return samples, len(samples) / sample_rate
+    return samples, first / sample_rate, (first + len(samples)) / sample_rate
 
 
 def _extremes(samples: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
@@ -425,13 +446,17 @@ def _explain(ax: Axes, explanation: Explanation, seconds: float) -> list[str]:
 
     change = np.asarray(explanation.change)
     strongest = float(np.abs(change).max())
-    notes = [
+    begin, end = float(explanation.starts[0]), float(explanation.ends[-1])
+    scores = (
         f"log-likelihood ratio {explanation.llr:.2f}; of noise with this spectrogram {explanation.llr_of_noise:.2f}"
-    ]
-    if explanation.ends[-1] - explanation.starts[0] < seconds - _PART_SECONDS:
-        notes[0] += f"; explained: {clock(explanation.starts[0])} to {clock(explanation.ends[-1])}"
+    )
+    notes = [scores + f"; explained: {clock(begin)} to {clock(end)}" * (end - begin < seconds - _PART_SECONDS)]
     if strongest < _LEAST_CHANGE:
         return [*notes, f"no region moves it by {_LEAST_CHANGE} or more"]
+    if (end - begin) / change.shape[1] < _LEAST_WIDTH * seconds:
+        mark = ax.axvspan(begin, end, fill=False, edgecolor="black", linewidth=1.5, zorder=3)
+        legend_beside(ax, [mark], ["explained"])
+        return [*notes, "the regions that moved it are too narrow to be drawn here"]
     looks, largest = {}, []
     for kind, sign in (("deepfake", -1), ("genuine", 1)):
         colour, (dense, sparse), line = _SPEAKS[kind]
@@ -444,7 +469,7 @@ def _explain(ax: Axes, explanation: Explanation, seconds: float) -> list[str]:
             looks[f"speaks for {kind}"] = Patch(hatch=dense, **look)
         largest += [f"{np.max(sign * change):.2f} for {kind}"] * bool((sign * change > 0).any())
     legend_beside(ax, list(looks.values()), list(looks))
-    return [*notes, f"strongest: {', '.join(largest)}; densely hatched: two thirds of it and more"]
+    return [*notes, f"strongest: {', '.join(largest)}; dense: two thirds of that or more"]
 
 
 def _pieces(explanation: Explanation, band: int, time: int) -> list[tuple[tuple[float, float], float, float]]:
