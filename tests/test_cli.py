@@ -334,6 +334,7 @@ def test_segments(run: Run, tiny_model: Path, genuine: Path) -> None:
     full = run("predict", "--model", tiny_model, genuine, "-f", "jsonl", "--segments").records[0]
     assert plain.pop("segments") is None
     segments = full.pop("segments")
+    assert (plain.pop("regions"), full.pop("regions")) == (None, [])
     assert full == plain
     assert [set(segment) for segment in segments] == [{"start", "end", "p_deepfake"}] * 4
     table = run("predict", "--model", tiny_model, genuine, "--segments").out.splitlines()

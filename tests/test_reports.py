@@ -18,6 +18,7 @@ from deepfake_audio.calibration import Calibration, p_deepfake
 from deepfake_audio.datasets import Label, Utterance
 from deepfake_audio.detector import REASONS, Detection, ModelRef, Segment, Skipped, Verdict
 from deepfake_audio.evaluation import Evaluation, Trials, evaluate
+from deepfake_audio.localisation import Region
 from deepfake_audio.modelfile import ModelMetadata
 from deepfake_audio.reports.assessment import Assessment
 from deepfake_audio.reports.documents import write_text
@@ -42,11 +43,14 @@ SCORED = Detection(
     sha256="b" * 64,
     segments=(Segment(0.0, 4.0, 0.97004), Segment(2.0, 6.00049, 0.5)),
     model=MODEL,
+    regions=(Region(1.4996, 3.25, 0.95257, -3.0),),
 )
 UNSURE = dataclasses.replace(
     SCORED, path="b.wav", verdict="inconclusive", p_deepfake=0.5, llr_genuine=0.0, reasons=("too_short", "too_close")
 )
-SILENT = dataclasses.replace(SCORED, path="c.wav", verdict="no_speech", p_deepfake=None, llr_genuine=None, segments=())
+SILENT = dataclasses.replace(
+    SCORED, path="c.wav", verdict="no_speech", p_deepfake=None, llr_genuine=None, segments=(), regions=()
+)
 SKIPPED = Skipped("d.wav", "missing", "d.wav: there is no such file", MODEL)
 ALL: list[Result] = [SCORED, UNSURE, SILENT, SKIPPED]
 
@@ -136,24 +140,28 @@ def test_record_of_a_detection() -> None:
         "channels": 2,
         "sha256": "b" * 64,
         "segments": [{"start": 0.0, "end": 4.0, "p_deepfake": 0.97}, {"start": 2.0, "end": 6.0, "p_deepfake": 0.5}],
+        "regions": [{"start": 1.5, "end": 3.25, "p_deepfake": 0.9526}],
         "model": {"name": "default", "sha256": "c" * 64},
         "version": deepfake_audio.__version__,
     }
     found = record(SCORED, segments=True)
     assert found == expected
     assert list(found) == list(expected)
-    assert record(SCORED) == {**expected, "segments": None}
+    assert record(SCORED) == {**expected, "segments": None, "regions": None}
+    unlocated = dataclasses.replace(SCORED, regions=None)
+    assert record(unlocated, segments=True) == {**expected, "regions": None}
 
 
 def test_record_without_speech() -> None:
     """What was not scored has no number in place of a score."""
     found = record(SILENT, segments=True)
-    assert {key: found[key] for key in ("status", "verdict", "p_deepfake", "llr_genuine", "segments")} == {
+    assert {key: found[key] for key in ("status", "verdict", "p_deepfake", "llr_genuine", "segments", "regions")} == {
         "status": "scored",
         "verdict": "no_speech",
         "p_deepfake": None,
         "llr_genuine": None,
         "segments": [],
+        "regions": [],
     }
 
 
@@ -213,18 +221,20 @@ def test_csv() -> None:
         model = expected.pop("model")
         expected |= {"model_name": model["name"], "model_sha256": model["sha256"]}
         expected["reasons"] = " ".join(expected.get("reasons", []))
-        expected["segments"] = json.dumps(expected["segments"]) if "segments" in expected else None
+        for key in ("segments", "regions"):
+            expected[key] = json.dumps(expected[key]) if key in expected else None
         assert set(expected) <= set(row)
         assert row == {column: "" if (value := expected.get(column)) is None else str(value) for column in CSV_COLUMNS}
     assert [row["reasons"] for row in read] == ["", "too_short too_close", "", ""]
-    assert json.loads(read[0]["segments"]) == record(SCORED, segments=True)["segments"]
+    for key in ("segments", "regions"):
+        assert json.loads(read[0][key]) == record(SCORED, segments=True)[key]
 
 
 def test_csv_without_results_or_segments() -> None:
-    """The header is always there, and the column of segments stays empty unless they were asked for."""
+    """The header is always there, and the columns of segments and regions stay empty unless they were asked for."""
     assert written("csv", []) == ",".join(CSV_COLUMNS) + "\n"
     (row,) = csv.DictReader(io.StringIO(written("csv", [SCORED])))
-    assert row["segments"] == ""
+    assert row["segments"] == row["regions"] == ""
 
 
 @named
@@ -291,14 +301,39 @@ def test_table() -> None:
 
 
 def test_table_with_segments() -> None:
-    """Below a recording stand its windows, with their times."""
+    """Below a recording stand its regions and its windows, with their times."""
     assert table([SCORED, SKIPPED], segments=True) == (
         "recording              verdict     P(deepfake)  speech  note\n"
         "a.wav                  deepfake         93.1 %   9.1 s\n"
+        "     1.50 -    3.25 s  region           95.3 %          looks synthetic\n"
         "     0.00 -    4.00 s                   97.0 %\n"
         "     2.00 -    6.00 s                   50.0 %\n"
         "d.wav                  not scored                       there is no such file\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reasons", "note"),
+    [
+        pytest.param("genuine", (), "but a part looks synthetic: see below", id="genuine"),
+        pytest.param(
+            "inconclusive",
+            ("too_close",),
+            "the evidence is too weak either way; but a part looks synthetic: see below",
+            id="inconclusive",
+        ),
+        pytest.param("deepfake", (), None, id="deepfake"),
+    ],
+)
+def test_regions_that_the_verdict_does_not_tell_of(
+    verdict: Verdict, reasons: tuple[str, ...], note: str | None
+) -> None:
+    """A verdict is about the whole recording: where a part of it speaks against it, a note says so."""
+    part = dataclasses.replace(SCORED, verdict=verdict, reasons=reasons)
+    told = " ".join(table([part], segments=True).split())
+    assert note in told if note else "but a part" not in told
+    for result, segments in ((part, False), (dataclasses.replace(part, regions=()), True)):
+        assert "looks synthetic" not in table([result], segments=segments)
 
 
 def test_table_of_nothing() -> None:

@@ -62,7 +62,7 @@ def speech_stretches(blocks: Iterable[FloatArray], sample_rate: int) -> Iterator
     start = 0
     for chunk in _rechunk(blocks, chunk_length, shortest_rest):
         power = _frame_powers(chunk, frame)
-        level = _moving_mean(power, 5)
+        level = moving_mean(power, 5)
         loudest = max(loudest, float(level.max()))
         sounds = power > 10 ** (-_SILENCE_DB / 10) * loudest
         for first, last in _active_frames(_decibels(level), float(_decibels(np.array(loudest)))):
@@ -102,7 +102,8 @@ def _decibels(power: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return 10.0 * np.log10(power + 1e-12)
 
 
-def _moving_mean(values: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
+def moving_mean(values: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
+    """Return the mean of ``width`` values around each, an odd number; beyond either end the last value goes on."""
     half = width // 2
     padded = np.pad(values, half, mode="edge")
     return np.convolve(padded, np.full(width, 1.0 / width), mode="valid")

@@ -20,6 +20,8 @@ from deepfake_audio.errors import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from deepfake_audio.detector import Segment
+    from deepfake_audio.localisation import Region
     from deepfake_audio.reports.assessment import Assessment
 
 SCHEMA = "deepfake-audio/1"
@@ -41,6 +43,7 @@ CSV_COLUMNS = [
     "channels",
     "sha256",
     "segments",
+    "regions",
     "model_name",
     "model_sha256",
     "version",
@@ -55,7 +58,8 @@ def record(result: Detection | Skipped, *, segments: bool = False) -> dict[str, 
 
     Args:
         result: What the detector said.
-        segments: Whether to include the scores of the windows; ``segments`` is None otherwise.
+        segments: Whether to include the scores of the windows, and what the detector found of regions; ``segments``
+            and ``regions`` are None otherwise.
     """
     tail = {"model": dataclasses.asdict(result.model), "version": __version__}
     if isinstance(result, Skipped):
@@ -80,14 +84,16 @@ def record(result: Detection | Skipped, *, segments: bool = False) -> dict[str, 
         "sample_rate": result.sample_rate,
         "channels": result.channels,
         "sha256": result.sha256,
-        "segments": [
-            {"start": round(s.start, 3), "end": round(s.end, 3), "p_deepfake": _rounded(s.p_deepfake)}
-            for s in result.segments
-        ]
-        if segments
-        else None,
+        "segments": _spans(result.segments if segments else None),
+        "regions": _spans(result.regions if segments else None),
         **tail,
     }
+
+
+def _spans(spans: Iterable[Segment | Region] | None) -> list[dict[str, float | None]] | None:
+    if spans is None:
+        return None
+    return [{"start": round(s.start, 3), "end": round(s.end, 3), "p_deepfake": _rounded(s.p_deepfake)} for s in spans]
 
 
 def _rounded(value: float | None) -> float | None:
@@ -121,8 +127,9 @@ def write_csv(results: Iterable[Detection | Skipped], stream: TextIO, *, segment
         if "\r" in values["path"]:
             values["path"] = printable(values["path"])  # csv would leave a lone carriage return unquoted
         values["reasons"] = " ".join(values.get("reasons", ()))
-        if values.get("segments") is not None:
-            values["segments"] = json.dumps(values["segments"])
+        for key in ("segments", "regions"):
+            if values.get(key) is not None:
+                values[key] = json.dumps(values[key])
         rows.writerow(values)
 
 

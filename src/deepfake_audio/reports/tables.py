@@ -14,8 +14,10 @@ from deepfake_audio.reports.assessment import percent
 from deepfake_audio.runs import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from deepfake_audio.detector import Segment
+    from deepfake_audio.localisation import Region
     from deepfake_audio.runs import RunRecord
     from deepfake_audio.training import TrainingRun
 
@@ -31,7 +33,7 @@ def console_for(stream: TextIO) -> Console:
 
 
 def write_table(results: Iterable[Detection | Skipped], stream: TextIO, *, segments: bool) -> None:
-    """Write one row per recording, and with ``segments`` one per window below it."""
+    """Write one row per recording, and with ``segments`` below it one per region and one per window."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("recording", overflow="fold")
     table.add_column("verdict", overflow="fold", no_wrap=True)
@@ -48,12 +50,24 @@ def write_table(results: Iterable[Detection | Skipped], stream: TextIO, *, segme
             Text(result.verdict.replace("_", " "), style=_STYLES[result.verdict]),
             percent(result.p_deepfake),
             f"{result.speech_seconds:.1f} s",
-            "; ".join(REASONS[reason] for reason in result.reasons),
+            "; ".join([*(REASONS[reason] for reason in result.reasons), *_of_regions(result, segments=segments)]),
         )
         if segments:
+            for r in result.regions or ():
+                table.add_row(_span(r), Text("region", style="bold red"), percent(r.p_deepfake), "", "looks synthetic")
             for s in result.segments:
-                table.add_row(f"  {s.start:7.2f} - {s.end:7.2f} s", "", percent(s.p_deepfake), "", "")
+                table.add_row(_span(s), "", percent(s.p_deepfake), "", "")
     console_for(stream).print(table)
+
+
+def _of_regions(detection: Detection, *, segments: bool) -> Iterator[str]:
+    """Yield what must be said of regions beside the verdict, which they do not change."""
+    if segments and detection.regions and detection.verdict != "deepfake":
+        yield "but a part looks synthetic: see below"
+
+
+def _span(span: Segment | Region) -> str:
+    return f"  {span.start:7.2f} - {span.end:7.2f} s"
 
 
 def write_training(run: TrainingRun, stream: TextIO) -> None:
