@@ -182,10 +182,10 @@ def cells_of(timeline: Timeline) -> list[tuple[int, int]]:
     [
         pytest.param([(1.0, 40)], [], id="nothing"),
         pytest.param([(1.0, 20), (-3.4, 8), (1.0, 20)], [], id="too shallow"),
-        # The mean over three cells is (1 + 2 * -6) / 3 at the first cell of the trough and (2 * 1 - 6) / 3 outside.
-        pytest.param([(1.0, 20), (-6.0, 8), (1.0, 20)], [(20, 28)], id="a trough"),
+        # The mean over three cells is (1 + 2 * -6) / 3 at the first cell of the dip and (2 * 1 - 6) / 3 outside.
+        pytest.param([(1.0, 20), (-6.0, 8), (1.0, 20)], [(20, 28)], id="a dip"),
         # A mean over five cells of 4 * -6 + 1 is deep enough, one of 3 * -6 + 2 is not.
-        pytest.param([(1.0, 20), (-6.0, 4), (1.0, 20)], [(20, 24)], id="a short trough"),
+        pytest.param([(1.0, 20), (-6.0, 4), (1.0, 20)], [(20, 24)], id="a short dip"),
         pytest.param([(1.0, 20), (-6.0, 3), (1.0, 20)], [], id="a shorter one"),
         pytest.param([(-6.0, 8), (1.0, 40)], [(0, 8)], id="at the beginning"),
         pytest.param([(1.0, 40), (-6.0, 8)], [(40, 48)], id="at the end"),

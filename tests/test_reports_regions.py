@@ -154,7 +154,7 @@ def test_srt() -> None:
 # --- Praat -----------------------------------------------------------------------------------------------------
 
 HEADER = re.compile(
-    r'\AFile type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = (\S+)\nxmax = (\S+)\ntiers\? <exists>\n'
+    r'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = (\S+)\nxmax = (\S+)\ntiers\? <exists>\n'
     r"size = (\d+)\nitem \[\]:\n"
 )
 TIER = re.compile(

@@ -222,7 +222,7 @@ def regions(timeline: Timeline) -> tuple[Region, ...]:
     if len(cells) == 0:
         return ()
     depth, edge = (moving_mean(cells, _n_cells(s, timeline.hop_seconds)) for s in (_DEPTH_SECONDS, _EDGE_SECONDS))
-    spans = _joined(_troughs(depth, edge), round(_GAP_SECONDS / timeline.hop_seconds))
+    spans = _joined(_dips(depth, edge), round(_GAP_SECONDS / timeline.hop_seconds))
     if timeline.llr_genuine is not None and timeline.llr_genuine < LIKELY:
         between = zip([0, *(end for _, end in spans)], [*(first for first, _ in spans), len(cells)], strict=True)
         spans = _joined([*spans, *(s for s in between if s[0] < s[1] and cells[slice(*s)].mean() < LIKELY)], 0)
@@ -234,7 +234,7 @@ def _n_cells(seconds: float, hop_seconds: float) -> int:
     return 2 * round((seconds / hop_seconds - 1) / 2) + 1
 
 
-def _troughs(depth: Floats, edge: Floats) -> list[Span]:
+def _dips(depth: Floats, edge: Floats) -> list[Span]:
     """Return what surrounds each cell that is low enough, the lowest first; no cell is in two of them."""
     spans = []
     free = np.ones(len(depth), dtype=bool)
