@@ -530,6 +530,21 @@ def test_no_text_covers_another(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not covered
 
 
+def test_labels_are_aligned_beside_all_numbers() -> None:
+    """The words for the vertical axes stand below each other, left of the widest numbers of any."""
+    small = lambda ax: pitch_track(ax, [0.1, 0.2], [1.0, 2.0])  # noqa: E731
+    large = lambda ax: level_track(ax, [0.1, 0.2], [-120.0, -99.0])  # noqa: E731
+    wide = lambda ax: waveform(ax, 1e-3 * SIGNAL, RATE)  # noqa: E731
+    fig = recording_figure([small, large, wide])
+    renderer = FigureCanvasAgg(fig).get_renderer()
+    with style():
+        fig.draw(renderer)
+    labels = [ax.yaxis.label.get_window_extent(renderer) for ax in fig.axes]
+    numbers = [text.get_window_extent(renderer) for ax in fig.axes for text in ax.get_yticklabels()]
+    assert max(label.x1 for label in labels) < min(number.x0 for number in numbers)
+    assert np.ptp([label.x1 for label in labels]) < 1
+
+
 def test_words_lie_beside_the_pictures() -> None:
     """Titles, notes and legends of a panel stay clear of what is drawn in the others."""
     fig = stacked()

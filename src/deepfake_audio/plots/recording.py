@@ -62,8 +62,8 @@ _MOST_MARKS = 120
 _OVERLAP_SECONDS = 0.01
 # Levels below this are as good as nothing.
 _LOWEST_DB, _NOTHING_DB = -100.0, -200.0
-# Figures of several panels: how high each is, what is between two, and how far labels are from the axis, in inches.
-_PANEL_INCHES, _GAP_INCHES, _LABEL_INCHES = 1.5, 0.12, 0.5
+# Figures of several panels: how high each is, and what is between two, in inches.
+_PANEL_INCHES, _GAP_INCHES = 1.5, 0.12
 
 
 @styled
@@ -252,10 +252,13 @@ def level_track(ax: Axes, times: npt.ArrayLike, level_db: npt.ArrayLike, *, titl
     Raises:
         MetricError: If the two are empty, differ in length, or are not finite.
     """
+    from matplotlib.ticker import MaxNLocator
+
     t, level = _track(times, finite("levels", level_db))
     shown = np.maximum(level, _LOWEST_DB)
     pooled = _trace(ax, t, shown)
-    ax.set(ylabel="dBFS", ylim=(shown.min() - 4, shown.max() + 4))
+    ax.set(ylabel="dBFS", ylim=(min(shown.min() - 4, shown.max() - 12), shown.max() + 4))
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     silent = float((level <= _LOWEST_DB).mean())
     notes = [f"at most {shown.max():.0f} dBFS"] * (silent < 1)
     notes += [f"{percent(silent)} of the time no more than {_LOWEST_DB:.0f} dBFS"] * (silent > 0)
@@ -301,7 +304,6 @@ def recording_figure(
     start, end = part or (min(ax.get_xlim()[0] for ax in axes), max(ax.get_xlim()[1] for ax in axes))
     for ax in axes:
         _over_time(ax, start, end)
-        ax.yaxis.set_label_coords(-_LABEL_INCHES / width, 0.5)
     for ax in axes[:-1]:
         ax.set_xlabel("")
         ax.tick_params(labelbottom=False)
@@ -314,6 +316,10 @@ def _stack(figure: Figure, axes: Sequence[Axes]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     renderer = FigureCanvasAgg(figure).get_renderer()
+    # Labels stand below each other too, left of the widest numbers.
+    lefts = [(ax.yaxis.get_tightbbox(renderer) or ax.bbox).x0 for ax in axes]
+    for ax, left in zip(axes, lefts, strict=True):
+        ax.yaxis.labelpad += (left - min(lefts)) * 72 / DPI
     places, y = [], 0.0
     for ax in reversed(axes):
         inside = ax.get_window_extent(renderer)
