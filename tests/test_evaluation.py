@@ -391,6 +391,9 @@ def test_no_intervals_for_a_handful() -> None:
     rare = next(part for part in parts(evaluate(trials_of(cases), n_resamples=20), "system") if part.name == "rare")
     assert rare.eer is not None
     assert rare.eer.low is None
+    few = evaluate(trials_of([told("bonafide", 1.0), told("spoof", -1.0)] * 4), n_resamples=20)
+    assert few.figures["eer"].low is None
+    assert few.resampled_by is None
 
 
 # --- several models ---------------------------------------------------------------------------------------------

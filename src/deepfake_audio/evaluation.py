@@ -372,7 +372,9 @@ def _macro_measure(trials: Trials) -> dict[str, Measure]:
 def _with_intervals(
     trials: Trials, wanted: Mapping[str, Measure], groups: list[str] | None, n_resamples: int, seed: int
 ) -> dict[str, Figure]:
-    """Measure; a figure that too few draws have, since a class is in one or two groups alone, gets no interval."""
+    """Measure; with a handful of trials, or where too few draws have both classes, there is no interval."""
+    if min(len(trials.bonafide), len(trials.spoof)) < _LEAST_TRIALS:
+        n_resamples = 0
     found = {name: Figure(value) for name, value in measured(trials.scores, trials.is_bonafide, wanted).items()}
     alone = {"macro_eer"} & wanted.keys()
     for names in (wanted.keys() - alone, alone) if n_resamples else ():
@@ -470,8 +472,6 @@ def _tandem_if_any(bonafide: FloatArray, spoof: FloatArray, asv: AsvRates | None
 
 
 def _eer_with_interval(trials: Trials, n_resamples: int, seed: int) -> Figure:
-    if min(len(trials.bonafide), len(trials.spoof)) < _LEAST_TRIALS:
-        n_resamples = 0
     groups, _ = _groups(trials.utterances)
     return _with_intervals(trials, {"eer": measures.eer}, groups, n_resamples, seed)["eer"]
 
