@@ -114,6 +114,13 @@ def test_cells_are_between_the_middles_of_their_pieces() -> None:
     assert (timeline.hop_seconds, timeline.duration_seconds, timeline.llr_genuine) == (0.25, 1000.0, 0.0)
 
 
+def test_the_last_piece_is_where_the_speech_ends() -> None:
+    """A sample more than pieces reach, and the last piece is but a sample behind the one before."""
+    timeline, _ = scored([ramp(0, 21)])
+    # Cells begin at 0, 2, ... 18. The last pieces have their middles at 16 and 17, the last cells at 17 and 19.5.
+    assert timeline.llr.tolist() == [0, 0, 1, 3, 5, 7, 9, 11, 13, 13]
+
+
 def test_cells_keep_their_places_and_leave_out_pauses() -> None:
     """Each stretch has cells of its own, as nearly a step long as can be."""
     timeline, _ = scored([ramp(80, 5), ramp(160, 4, 5), ramp(164, 1, 9), ramp(800, 6, 10)], duration=100.7)

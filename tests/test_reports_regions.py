@@ -188,8 +188,9 @@ def tiers(text: str) -> dict[str, list[tuple[float, float, str]]]:
 
 def test_textgrid() -> None:
     """Two tiers, of regions and of cells, that cover the recording."""
-    grid = tiers(written("textgrid", ("a", TWO)))
-    assert grid == {
+    text = written("textgrid", ("a", TWO))
+    assert "\nxmax = 5000.5\n" in text
+    assert tiers(text) == {
         "regions": [
             (0.0, 1.2504, ""),
             (1.2504, 3.0, "synthetic 0.97"),
@@ -278,7 +279,7 @@ def test_only_some_formats_hold_many(name: str) -> None:
         pytest.param(["日本語 ünï.wav"], ["日本語_ünï"], id="other letters"),
         pytest.param(["u\u0308.wav", "ü.wav"], ["ü", "ü-2"], id="the same letter, written in two ways"),
         pytest.param([os.fsdecode(b"caf\xe9.wav")], ["caf_"], id="no UTF-8"),
-        pytest.param(["con.wav", "x/NUL.tar.wav", "x/console.wav"], ["_con", "x_NUL.tar", "x_console"], id="devices"),
+        pytest.param(["con.wav", "NUL.tar.wav", "console.wav"], ["_con", "_NUL.tar", "console"], id="devices"),
         pytest.param(["..."], ["recording"], id="nothing but dots"),
         pytest.param([".hidden.wav", ".wav"], ["hidden", "wav"], id="dots at the beginning"),
         pytest.param(["a.b.c.wav"], ["a.b.c"], id="several suffixes"),

@@ -123,7 +123,7 @@ class Detector:
         model: Its name and hash.
         threshold: Log-likelihood ratio below which a recording is called a deepfake.
         hop_seconds: If given, recordings are also searched for regions that look synthetic, with scores so far apart;
-            ``localisation.HOP_SECONDS`` is what its rules were chosen for. That takes nine times as long.
+            ``localisation.HOP_SECONDS`` is what its rules were chosen for. That takes about nine times as long.
     """
 
     def __init__(

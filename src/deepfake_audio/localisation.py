@@ -235,18 +235,17 @@ def _n_cells(seconds: float, hop_seconds: float) -> int:
 
 
 def _dips(depth: Floats, edge: Floats) -> list[Span]:
-    """Return what surrounds each cell that is low enough, the lowest first; no cell is in two of them."""
+    """Return what surrounds each cell that is low enough, unless a lower one has it already."""
     spans = []
     free = np.ones(len(depth), dtype=bool)
     for lowest in np.argsort(depth, kind="stable").tolist():
-        level = depth[lowest] / 2
         if depth[lowest] > CERTAIN:
             break
         if free[lowest]:
             first, end = lowest, lowest + 1
-            while first > 0 and free[first - 1] and edge[first - 1] < level:
+            while first > 0 and edge[first - 1] < depth[lowest] / 2:
                 first -= 1
-            while end < len(edge) and free[end] and edge[end] < level:
+            while end < len(edge) and edge[end] < depth[lowest] / 2:
                 end += 1
             free[first:end] = False
             spans.append((first, end))
@@ -254,11 +253,11 @@ def _dips(depth: Floats, edge: Floats) -> list[Span]:
 
 
 def _joined(spans: list[Span], gap: int) -> list[Span]:
-    """Return spans in order, those that are at most ``gap`` cells apart as one."""
+    """Return spans in order, those that overlap or are at most ``gap`` cells apart as one."""
     joined: list[Span] = []
     for first, end in sorted(spans):
         if joined and first - joined[-1][1] <= gap:
-            joined[-1] = (joined[-1][0], end)
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
             joined.append((first, end))
     return joined

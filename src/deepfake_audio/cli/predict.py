@@ -80,7 +80,7 @@ def predict(
         typer.Option(
             "--segments",
             help="Also give the score of each window of a recording, and the regions that look synthetic (indications, "
-            "which change no verdict); takes ten times as long.",
+            "which change no verdict); takes about nine times as long.",
         ),
     ] = False,
     segments_format: Annotated[
