@@ -164,6 +164,8 @@ def _prepare(out: Path, directory: Path) -> None:
 
 def _copies_of(task: _Task) -> list[Copy] | str:
     """Write the copies of one recording, or say why there are none; runs in a worker."""
+    from threadpoolctl import threadpool_limits
+
     try:
         task.path.encode()
         signal, sample_rate = _read(task.path)
@@ -174,9 +176,12 @@ def _copies_of(task: _Task) -> list[Copy] | str:
     if np.abs(signal).max() < _QUIETEST:
         return f"{display_name(task.path)}: there is no sound in it"
     methods = np.random.default_rng([task.plan.seed, task.number]).permutation(task.plan.methods).tolist()
-    return [
-        _copy(task, signal, sample_rate, methods[number % len(methods)], number) for number in range(task.plan.copies)
-    ]
+    # Sums in several threads are rounded otherwise, and then the last bit would depend on the number of processes.
+    with threadpool_limits(1):
+        return [
+            _copy(task, signal, sample_rate, methods[number % len(methods)], number)
+            for number in range(task.plan.copies)
+        ]
 
 
 def _copy(task: _Task, signal: FloatArray, sample_rate: int, method: str, number: int) -> Copy:

@@ -112,9 +112,16 @@ def tested_scores(paths: Sequence[Path], dataset: Dataset | None, threshold: flo
     return tested
 
 
+def load_detectors(models: Sequence[str], point: OperatingPoint | None) -> dict[str, Detector]:
+    """Load the models by the names under which they were given."""
+    detectors = {model: load_detector(model, None, point) for model in models}
+    if len(detectors) < len(models):
+        raise typer.BadParameter("the same model was given twice")
+    return detectors
+
+
 def tested_models(
-    models: Sequence[str],
-    point: OperatingPoint | None,
+    detectors: Mapping[str, Detector],
     dataset: Dataset,
     tally: Tally,
     *,
@@ -126,13 +133,12 @@ def tested_models(
     from deepfake_audio.evaluation import Trials
     from deepfake_audio.parallel import usable_cores
 
-    detectors = [load_detector(model, None, point) for model in models]
     _name_missing(dataset)
     paths = [str(utterance.path) for utterance in dataset.utterances]
     tested: list[Tested] = []
-    for model, detector in zip(models, detectors, strict=True):
+    for model, detector in detectors.items():
         # Names are what models call themselves, unless two call themselves alike.
-        alike = sum(other.model.name == detector.model.name for other in detectors) > 1
+        alike = sum(other.model.name == detector.model.name for other in detectors.values()) > 1
         counted = tally if not tested else Tally(most_named=0)
         with progress_bar(f"scoring with {detector.model.name}", len(paths), quiet=quiet) as advance:
             results = counted.watch(score_all(paths, detector, jobs=jobs or usable_cores()), advance)

@@ -14,6 +14,7 @@ from deepfake_audio.cli.assessing import (
     Targets,
     assess,
     check_shortcuts,
+    load_detectors,
     read_asv_scores,
     read_labelled,
     refuse_contradictions,
@@ -186,6 +187,8 @@ def evaluate(
     targets = Targets(output, format_, tuple(report or ()), plots, write_scores, score_format)
     targets.refuse_unwritable(inputs)
     asv = None if asv_scores is None else read_asv_scores(asv_scores, asv_key)
+    # A model that cannot be used is told before the data are read.
+    detectors = {} if scores else load_detectors(model or [chosen_model(None, backend)], operating_point)
     dataset = None if data is None else read_labelled(data, layout, partition, subset, column, quiet=quiet)
     if dataset is not None:
         targets.refuse_ids(dataset)
@@ -195,8 +198,7 @@ def evaluate(
         if dataset is None or scores:
             tested = tested_scores(scores or [], dataset, score_threshold)
         else:
-            names = model or [chosen_model(None, backend)]
-            tested = tested_models(names, operating_point, dataset, tally, jobs=jobs, quiet=quiet)
+            tested = tested_models(detectors, dataset, tally, jobs=jobs, quiet=quiet)
         found = assess(tested, dataset, by or [], asv, n_resamples=resamples, seed=seed)
         if dataset is not None and stress:
             rows = stress_rows(tested[0], dataset, noises, rooms, seed=seed, jobs=jobs, quiet=quiet)
