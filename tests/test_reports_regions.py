@@ -301,6 +301,18 @@ def test_long_names_are_cut_at_their_beginning() -> None:
     assert_safe(recording_names(["ä" * 120 + ".wav"] * 12))
 
 
+def test_names_of_recordings_that_share_no_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On several drives, as Windows has, names hold the whole path."""
+
+    def refuse(paths: set[str]) -> str:
+        raise ValueError(f"Paths don't have the same drive: {paths}")
+
+    monkeypatch.setattr(os.path, "commonpath", refuse)
+    found = recording_names(["/c/x/a.wav", "/d/x/a.wav"])
+    assert [name[-5:] for name in found] == ["c_x_a", "d_x_a"]
+    assert_safe(found)
+
+
 @given(st.lists(st.text(min_size=1), max_size=9))
 def test_any_names_are_safe(paths: list[str]) -> None:
     """Whatever a path holds, its name can be a file's, and no two are alike."""
